@@ -1,0 +1,111 @@
+"""What a runtime adapter is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from sdfleet.domain.content import Path
+from sdfleet.domain.retry import FailureKind
+from sdfleet.domain.task import JsonObject, OutputFormat, TaskType
+from sdfleet.errors import SdfleetError
+
+#: Takes the share done, 0 to 1. Cheap; may be called often.
+ProgressCallback = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A link of the content, fetched."""
+
+    #: Where in the content the link stands.
+    path: Path
+    #: A safe file name with an extension, unique within the task.
+    name: str
+    content_type: str
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a task, as the adapter needs it."""
+
+    task_id: str
+    run: str
+    #: Unique to this try (it names the prompt or the task at the runtime): letters, digits, `-`.
+    try_id: str
+    tasktype: TaskType
+    #: As submitted, links still in place.
+    content: JsonObject = field(repr=False)
+    inputs: tuple[InputFile, ...] = ()
+    #: The runtime's static model; None: whatever the request names or the server has loaded.
+    model: str | None = None
+    output_format: OutputFormat | None = None
+
+
+@dataclass(frozen=True)
+class OutputFile:
+    """A file that the runtime made. Its extension is found from the bytes; `name` is only for the `.out`."""
+
+    data: bytes = field(repr=False)
+    name: str | None = None
+    content_type: str | None = None
+
+
+@dataclass(frozen=True)
+class FileReference:
+    """Stands in `Generation.output` where the runtime's answer holds the file with this index (from 0)."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class Generation:
+    files: tuple[OutputFile, ...]
+    #: The runtime's full answer, pictures replaced by `FileReference`; settlement writes it to the `.out` object.
+    output: Any = field(repr=False)
+
+
+class RuntimeFailure(SdfleetError):
+    """The runtime did not make the pictures."""
+
+    def __init__(self, kind: FailureKind, code: str, message: str) -> None:
+        self.kind = kind
+        #: Stable, for programs: `model_not_found`, `validation_failed`, `out_of_memory`, ...
+        self.code = code
+        super().__init__(message)
+
+    @classmethod
+    def permanent(cls, code: str, message: str) -> RuntimeFailure:
+        return cls(FailureKind.PERMANENT, code, message)
+
+    @classmethod
+    def transient(cls, code: str, message: str) -> RuntimeFailure:
+        return cls(FailureKind.TRANSIENT, code, message)
+
+    @classmethod
+    def lost(cls, message: str) -> RuntimeFailure:
+        return cls(FailureKind.RUNTIME_LOST, "runtime_lost", message)
+
+    @classmethod
+    def interrupted(cls, message: str) -> RuntimeFailure:
+        """Somebody interrupted the runtime, not us: the run is tainted and happens again, uncounted."""
+        return cls(FailureKind.INTERRUPTED, "interrupted", message)
+
+
+class Runtime(Protocol):
+    async def is_ready(self) -> bool:
+        """Whether a job handed over now would run: one bounded probe, True or False, never an exception."""
+
+    async def generate(self, job: Job, on_progress: ProgressCallback) -> Generation:
+        """Run the job to its end. One at a time.
+
+        Cancelling this coroutine stops the job at the server: before the cancellation goes on, the adapter has
+        interrupted (or withdrawn) this job and no other, and waited, bounded, until the server is free of it.
+
+        Raises:
+            RuntimeFailure: classified.
+        """
+
+    async def close(self) -> None: ...

@@ -1,0 +1,1 @@
+"""The configuration file: one pydantic model for every reader of it. Never in the Lambda package."""

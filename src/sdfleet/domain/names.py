@@ -1,0 +1,94 @@
+"""Every name that crosses a process border: keys, parameter paths, metrics. Nothing else formats them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+#: Metric namespace of everything we publish.
+METRIC_NAMESPACE = "sdfleet"
+
+#: Where the seeds' model bucket keeps its checkpoints (seed 001, Model storage).
+CHECKPOINT_PREFIX = "Stable-diffusion/"
+UPLOAD_PREFIX = "uploads/"
+DEAD_LETTER_PREFIX = "dead-letters/"
+
+TASK_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+RUNTIME_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+
+_SUFFIX_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
+
+
+def derived_suffix(task_id: str, run: str) -> str:
+    """The four characters in a run's object names: the same for every attempt, so that a replay overwrites."""
+    digest = int.from_bytes(hashlib.sha256(f"{task_id}\n{run}".encode()).digest()[:8])
+    letters = []
+    for _ in range(4):
+        digest, index = divmod(digest, len(_SUFFIX_ALPHABET))
+        letters.append(_SUFFIX_ALPHABET[index])
+    return "".join(letters)
+
+
+def output_location(bucket: str, prefix: str, task_id: str) -> str:
+    return s3_url(bucket, f"{prefix.rstrip('/')}/{task_id}")
+
+
+def artifact_key(prefix: str, task_id: str, run: str, number: int, extension: str) -> str:
+    """Key of the `number`-th file of a run, from 1."""
+    return f"{prefix.rstrip('/')}/{task_id}/{task_id}-{derived_suffix(task_id, run)}-{number}.{extension}"
+
+
+def output_key(prefix: str, task_id: str, run: str) -> str:
+    """Key of the `.out` object: the runtime's full answer."""
+    return f"{prefix.rstrip('/')}/{task_id}/{task_id}-{derived_suffix(task_id, run)}.out"
+
+
+def inbox_key(task_id: str, run: str) -> str:
+    """Key of a submission's content in the inbox bucket."""
+    return f"inbox/{task_id}/{run}.json"
+
+
+def upload_key(upload_id: str, extension: str) -> str:
+    return f"{UPLOAD_PREFIX}{upload_id}.{extension}"
+
+
+def dead_letter_key(queue: str, message_id: str) -> str:
+    """One object a message: a message that is dead-lettered twice overwrites itself."""
+    return f"{DEAD_LETTER_PREFIX}{queue}/{message_id}.json"
+
+
+def s3_url(bucket: str, key: str) -> str:
+    return f"s3://{bucket}/{key}"
+
+
+def parse_s3_url(url: str) -> tuple[str, str]:
+    """Bucket and key of an `s3://bucket/key` URL.
+
+    Raises:
+        ValueError: it is none.
+    """
+    match = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.+)", url, flags=re.DOTALL)
+    if match is None:
+        raise ValueError("not an s3://bucket/key URL")
+    return match[1], match[2]
+
+
+def model_stem(name: str) -> str:
+    """`v1-5` for `v1-5.safetensors`, `v1-5.safetensors [6ce0161689]` and `v1-5`: the WebUI takes all of them."""
+    name = re.sub(r"\s*\[[0-9a-f]{8,64}\]$", "", name.strip())
+    return re.sub(r"\.(safetensors|ckpt|pt|pth|bin|gguf)$", "", name.rsplit("/", 1)[-1])
+
+
+def camel_case(runtime: str) -> str:
+    """The runtime's name in output names: `sd-xl` → `SdXl`."""
+    return "".join(part[:1].upper() + part[1:] for part in runtime.split("-") if part)
+
+
+def fleet_name(deployment_id: str, runtime: str) -> str:
+    """Name of the Auto Scaling group."""
+    return f"{deployment_id}-{runtime}"
+
+
+def release_parameter(deployment_id: str, runtime: str, name: str) -> str:
+    """SSM path, e.g. name = `image-version`."""
+    return f"/sdfleet/{deployment_id}/{runtime}/{name}"

@@ -1,0 +1,159 @@
+"""Reads fields out of parsed JSON and collects everything that is wrong."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from sdfleet.domain import names
+from sdfleet.domain.task import JsonObject
+from sdfleet.errors import FieldError, InvalidRequest
+
+#: Wire contract, Limits.
+MAX_CONTEXT_BYTES = 16 * 1024
+MAX_ID_LENGTH = 128
+#: S3 keys hold 1,024 bytes; the id (128) twice, the suffix and the number come after the prefix.
+MAX_PREFIX_BYTES = 512
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+E = TypeVar("E", bound=StrEnum)
+
+
+def parse_object(body: str | bytes) -> JsonObject:
+    """The JSON object in `body`.
+
+    Raises:
+        InvalidRequest: it is not JSON, or not an object.
+    """
+    try:
+        # NaN and Infinity are no JSON; Python's parser takes them unless told.
+        value = json.loads(body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        where = f" (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
+        raise InvalidRequest((FieldError("", f"the body is not valid JSON{where}"),)) from error
+    if not isinstance(value, dict):
+        raise InvalidRequest((FieldError("", "the body must be a JSON object"),))
+    return value
+
+
+def _refuse_constant(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON")
+
+
+class Reader:
+    """Collects the errors of one request; `finish` raises them together."""
+
+    def __init__(self) -> None:
+        self._errors: list[FieldError] = []
+
+    def refuse(self, path: str, message: str) -> None:
+        self._errors.append(FieldError(path, message))
+
+    def refuse_all(self, errors: Iterable[FieldError]) -> None:
+        self._errors.extend(errors)
+
+    def finish(self) -> None:
+        """Raises:
+        InvalidRequest: something was refused.
+        """
+        if self._errors:
+            raise InvalidRequest(tuple(self._errors))
+
+    def object(self, parent: JsonObject, key: str, path: str, *, required: bool = True) -> JsonObject:
+        value = parent.get(key)
+        if value is None and key not in parent:
+            if required:
+                self.refuse(path, "is missing; it must be an object")
+            return {}
+        if not isinstance(value, dict):
+            self.refuse(path, "must be an object")
+            return {}
+        return value
+
+    def text(self, parent: JsonObject, key: str, path: str, *, required: bool = True) -> str | None:
+        value = parent.get(key)
+        if value is None and key not in parent:
+            if required:
+                self.refuse(path, "is missing")
+            return None
+        if not isinstance(value, str) or not value:
+            self.refuse(path, "must be a non-empty string")
+            return None
+        return value
+
+    def choice(self, parent: JsonObject, key: str, path: str, kind: type[E], *, required: bool = True) -> E | None:
+        text = self.text(parent, key, path, required=required)
+        if text is None:
+            return None
+        try:
+            return kind(text)
+        except ValueError:
+            values = [str(member) for member in kind]
+            near = difflib.get_close_matches(text, values, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            self.refuse(path, f"must be one of {', '.join(values)}.{hint}")
+            return None
+
+    def integer(self, parent: JsonObject, key: str, path: str, *, low: int, high: int) -> int | None:
+        value = parent.get(key)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            self.refuse(path, f"must be a whole number from {low} to {high}")
+            return None
+        return value
+
+    def task_id(self, parent: JsonObject, key: str, path: str) -> str | None:
+        if parent.get(key) is None:
+            return None
+        value = self.text(parent, key, path)
+        if value is not None and not names.TASK_ID.fullmatch(value):
+            self.refuse(path, f"must be 1 to {MAX_ID_LENGTH} letters, digits, - or _")
+            return None
+        return value
+
+    def prefix(self, parent: JsonObject, key: str, path: str) -> str:
+        if parent.get(key) is None:
+            return "output"
+        value = self.text(parent, key, path)
+        if value is None:
+            return "output"
+        parts = value.rstrip("/").split("/")
+        if value.startswith("/") or not value.strip("/"):
+            self.refuse(path, "must not begin with / and must not be empty")
+        elif ".." in parts or "." in parts or "" in parts:
+            self.refuse(path, "must not have the parts .., . or empty ones")
+        elif _CONTROL.search(value) or "\\" in value:
+            self.refuse(path, "must not have control characters or backslashes")
+        elif not _is_encodable(value) or len(value.encode()) > MAX_PREFIX_BYTES:
+            self.refuse(path, f"must be at most {MAX_PREFIX_BYTES} bytes of UTF-8")
+        return value.rstrip("/")
+
+    def context(self, parent: JsonObject, path: str) -> Any:
+        value = parent.get("context", {})
+        # The escaped form, as SNS and DynamoDB carry it: a lone surrogate cannot be encoded otherwise.
+        if len(json.dumps(value)) > MAX_CONTEXT_BYTES:
+            self.refuse(path, f"must be at most {MAX_CONTEXT_BYTES // 1024} KiB as JSON")
+            return {}
+        return value
+
+    def known_keys(self, parent: JsonObject, known: Iterable[str], path: str) -> None:
+        known = list(known)
+        for key in parent:
+            if key not in known:
+                near = difflib.get_close_matches(key, known, n=1)
+                hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(known)}."
+                self.refuse(f"{path}.{key}", f"is not a field of this. {hint}")
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,218 @@
+"""The request bodies: v1alpha2, v1alpha1, direct messages, and the EC2 service's `POST /task`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from sdfleet.domain.task import ApiVersion, JsonObject, OutputFormat, Submission, TaskOptions, TaskType
+from sdfleet.domain.wire.reader import Reader
+
+#: Routing fields of v1alpha1, taken out before the runtime sees the request (wire contract, Requests).
+_V1ALPHA1_ROUTING = (
+    "task",
+    "sd_model_checkpoint",
+    "id_task",
+    "save_dir",
+    "image_link",
+    "uid",
+    "sd_vae",
+    "override_settings",
+)
+#: What v1alpha2 takes out of `alwayson_scripts`: an unknown key there is a 422 of the WebUI.
+_MODEL_FIELDS = ("sd_model_checkpoint", "sd_vae", "override_settings")
+_METADATA_KEYS = (
+    "id", "runtime", "tasktype", "prefix", "context",
+    "callback_url", "priority", "timeout_s", "output_format", "group",
+)  # fmt: skip
+#: SQS message group ids and metric dimensions take these lengths.
+MAX_GROUP_LENGTH = 128
+#: Above the 12 hours for which SQS can keep a message invisible, a task cannot be held by one instance.
+MAX_TIMEOUT_S = 11 * 3600
+
+#: `POST /task` names the WebUI's own path.
+_TASK_APIS = {
+    "/sdapi/v1/txt2img": TaskType.TEXT_TO_IMAGE,
+    "/sdapi/v1/img2img": TaskType.IMAGE_TO_IMAGE,
+    "/sdapi/v1/extra-single-image": TaskType.EXTRA_SINGLE_IMAGE,
+    "/sdapi/v1/extra-batch-images": TaskType.EXTRA_BATCH_IMAGES,
+}
+
+
+def read_v1alpha2(body: JsonObject) -> Submission:
+    """Raises:
+    InvalidRequest: with every bad field.
+    """
+    reader = Reader()
+    task = reader.object(body, "task", "task")
+    if "task" not in body:
+        # Name what is missing inside too: the caller learns everything at once.
+        task = {key: body[key] for key in ("metadata", "content") if key in body}
+    return _read_task(reader, task, "task.")
+
+
+def read_direct_message(body: JsonObject) -> Submission:
+    """A message published by somebody else: v1alpha2 without the outer `task`, or the v1alpha1 form.
+
+    Raises:
+        InvalidRequest: with every bad field.
+    """
+    if isinstance(body.get("task"), dict):
+        return read_v1alpha2(body)
+    scripts = body.get("alwayson_scripts")
+    if "metadata" not in body and isinstance(scripts, dict) and ("task" in scripts or "id_task" in scripts):
+        return read_v1alpha1(body)
+    return _read_task(Reader(), body, "")
+
+
+def _read_task(reader: Reader, task: JsonObject, path: str) -> Submission:
+    metadata = reader.object(task, "metadata", f"{path}metadata")
+    content = dict(reader.object(task, "content", f"{path}content"))
+    at = f"{path}metadata."
+    reader.known_keys(metadata, _METADATA_KEYS, f"{path}metadata")
+    tasktype = reader.choice(metadata, "tasktype", f"{at}tasktype", TaskType)
+    runtime = reader.text(metadata, "runtime", f"{at}runtime")
+    task_id = reader.task_id(metadata, "id", f"{at}id")
+    prefix = reader.prefix(metadata, "prefix", f"{at}prefix")
+    context = reader.context(metadata, f"{at}context")
+    options = _read_options(reader, metadata, at)
+    model = _move_model_choice(reader, content, f"{path}content")
+    reader.finish()
+    assert tasktype is not None  # noqa: S101  refused above
+    return Submission(
+        api_version=ApiVersion.V1ALPHA2,
+        id=task_id,
+        runtime=runtime,
+        tasktype=tasktype,
+        content=content,
+        prefix=prefix,
+        context=context,
+        options=options,
+        model=model,
+    )
+
+
+def _read_options(reader: Reader, metadata: JsonObject, at: str) -> TaskOptions:
+    if metadata.get("callback_url") is not None:
+        reader.refuse(
+            f"{at}callback_url",
+            "callbacks are not delivered by this version; subscribe to the result topic, or poll the status route",
+        )
+    group = None
+    if metadata.get("group") is not None:
+        group = reader.text(metadata, "group", f"{at}group")
+        if group is not None and (len(group) > MAX_GROUP_LENGTH or not group.isascii() or not group.isprintable()):
+            reader.refuse(f"{at}group", f"must be at most {MAX_GROUP_LENGTH} printable ASCII characters")
+    output_format = None
+    if metadata.get("output_format") is not None:
+        output_format = reader.choice(metadata, "output_format", f"{at}output_format", OutputFormat)
+    return TaskOptions(
+        priority=reader.integer(metadata, "priority", f"{at}priority", low=0, high=9) or 0,
+        timeout_s=reader.integer(metadata, "timeout_s", f"{at}timeout_s", low=1, high=MAX_TIMEOUT_S),
+        output_format=output_format,
+        group=group,
+    )
+
+
+def read_v1alpha1(body: JsonObject) -> Submission:
+    """Raises:
+    InvalidRequest: with every bad field.
+    """
+    reader = Reader()
+    at = "alwayson_scripts."
+    scripts = reader.object(body, "alwayson_scripts", "alwayson_scripts")
+    tasktype = reader.choice(scripts, "task", f"{at}task", TaskType)
+    model = reader.text(scripts, "sd_model_checkpoint", f"{at}sd_model_checkpoint")
+    task_id = reader.task_id(scripts, "id_task", f"{at}id_task")
+    prefix = reader.prefix(scripts, "save_dir", f"{at}save_dir")
+    content: JsonObject = {key: value for key, value in body.items() if key != "alwayson_scripts"}
+    content["alwayson_scripts"] = {
+        key: value for key, value in scripts.items() if key not in _V1ALPHA1_ROUTING or key in _MODEL_FIELDS
+    }
+    _move_model_choice(reader, content, "")
+    if scripts.get("image_link") is not None:
+        link = reader.text(scripts, "image_link", f"{at}image_link")
+        images = content.get("init_images")
+        content["init_images"] = [link, *(images[1:] if isinstance(images, list) else [])]
+    reader.finish()
+    assert tasktype is not None  # noqa: S101  refused above
+    return Submission(
+        api_version=ApiVersion.V1ALPHA1,
+        id=task_id,
+        runtime=None,
+        tasktype=tasktype,
+        content=content,
+        prefix=prefix,
+        model=model,
+    )
+
+
+def read_task_api(body: JsonObject) -> Submission:
+    """`{"api": "/sdapi/v1/txt2img", "payload": {...}}`; the caller names the runtime.
+
+    Raises:
+        InvalidRequest: with every bad field.
+    """
+    reader = Reader()
+    api = reader.text(body, "api", "api")
+    payload = dict(reader.object(body, "payload", "payload"))
+    tasktype = _TASK_APIS.get(api.rstrip("/")) if api else None
+    if api and tasktype is None:
+        reader.refuse("api", f"must be one of {', '.join(_TASK_APIS)}")
+    model = _move_model_choice(reader, payload, "payload")
+    reader.finish()
+    assert tasktype is not None  # noqa: S101  refused above
+    return Submission(
+        api_version=ApiVersion.TASK, id=None, runtime=None, tasktype=tasktype, content=payload, model=model
+    )
+
+
+def _move_model_choice(reader: Reader, content: JsonObject, path: str) -> str | None:
+    """Move the model fields of `alwayson_scripts` to `override_settings`; the checkpoint they name, if any.
+
+    A list there (the gradio form of some clients) is the runtime's business and stays as it is.
+    """
+    at = f"{path}." if path else ""
+    scripts = content.get("alwayson_scripts")
+    settings = content.get("override_settings")
+    if settings is not None and not isinstance(settings, dict):
+        reader.refuse(f"{at}override_settings", "must be an object")
+        settings = None
+    moved: JsonObject = {}
+    if isinstance(scripts, dict):
+        extra = scripts.get("override_settings")
+        if extra is not None and not isinstance(extra, dict):
+            reader.refuse(f"{at}alwayson_scripts.override_settings", "must be an object")
+        elif extra:
+            moved.update(extra)
+        for key in ("sd_model_checkpoint", "sd_vae"):
+            if scripts.get(key) is not None:
+                value = reader.text(scripts, key, f"{at}alwayson_scripts.{key}")
+                if value is not None:
+                    moved[key] = value
+        if any(key in scripts for key in _MODEL_FIELDS):
+            content["alwayson_scripts"] = {k: v for k, v in scripts.items() if k not in _MODEL_FIELDS}
+    if moved:
+        settings = {**(settings or {}), **moved}
+        content["override_settings"] = settings
+    checkpoint = (settings or {}).get("sd_model_checkpoint")
+    if checkpoint is not None and (not isinstance(checkpoint, str) or not checkpoint):
+        reader.refuse(f"{at}override_settings.sd_model_checkpoint", "must be a non-empty string")
+        return None
+    return checkpoint
+
+
+def fingerprint(submission: Submission, runtime: str) -> str:
+    """SHA-256 of everything that makes two submissions of one id the same task."""
+    options = submission.options
+    canonical: dict[str, Any] = {
+        "runtime": runtime,
+        "tasktype": submission.tasktype,
+        "prefix": submission.prefix,
+        "context": submission.context,
+        "options": [options.priority, options.timeout_s, options.output_format, options.group],
+        "content": submission.content,
+    }
+    text = json.dumps(canonical, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,152 @@
+"""What a process reads at start: the deployment writes it with `to_env`, the process reads it with `from_env`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import Any, Self, TypeVar
+
+from sdfleet.domain.task import DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT, TASKTYPES_OF, RuntimeType, TaskType
+from sdfleet.errors import ConfigError
+
+T = TypeVar("T")
+
+_DEPLOYMENT = "SDFLEET_DEPLOYMENT"
+_HANDLERS = "SDFLEET_HANDLERS"
+_SCHEDULER = "SDFLEET_SCHEDULER"
+
+
+@dataclass(frozen=True)
+class RuntimeEnvironment:
+    """One runtime of the deployment and its fleet's queue."""
+
+    name: str
+    type: RuntimeType
+    queue_url: str
+    dead_letter_queue_url: str
+    #: The static model, or what a dynamic runtime starts with; None: whatever the server has loaded.
+    model_filename: str | None = None
+    dynamic_model: bool = False
+    timeout_s: int = int(DEFAULT_TIMEOUT.total_seconds())
+    max_attempts: int = DEFAULT_MAX_ATTEMPTS
+
+    @property
+    def tasktypes(self) -> tuple[TaskType, ...]:
+        return TASKTYPES_OF[self.type]
+
+    @property
+    def timeout(self) -> timedelta:
+        return timedelta(seconds=self.timeout_s)
+
+
+@dataclass(frozen=True)
+class DeploymentEnvironment:
+    """The shared resources of one deployment."""
+
+    deployment_id: str
+    table_name: str
+    output_bucket: str
+    #: Contents, uploads and dead letters.
+    inbox_bucket: str
+    request_topic_arn: str
+    result_topic_arn: str
+    runtimes: tuple[RuntimeEnvironment, ...]
+    model_bucket: str | None = None
+
+    def runtime(self, name: str) -> RuntimeEnvironment | None:
+        return next((runtime for runtime in self.runtimes if runtime.name == name), None)
+
+    def to_env(self) -> dict[str, str]:
+        return {_DEPLOYMENT: json.dumps(asdict(self))}
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Raises:
+        ConfigError: the variable is missing or does not fit.
+        """
+        fields = _fields(environ, _DEPLOYMENT)
+        try:
+            runtimes = tuple(
+                RuntimeEnvironment(**{**runtime, "type": RuntimeType(runtime["type"])})
+                for runtime in fields.pop("runtimes")
+            )
+            return cls(runtimes=runtimes, **fields)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigError(f"{_DEPLOYMENT} does not fit this version: {error}") from error
+
+
+@dataclass(frozen=True)
+class HandlerEnvironment:
+    """What the request handlers need beside the deployment."""
+
+    #: Requests that may wait for their task at once; below the account's Lambda concurrency (wire contract, Waiting).
+    waiting_cap: int = 20
+    #: Lifetime of the links in answers; an S3 link lives no longer than its signer's credentials.
+    link_lifetime_s: int = 3600
+    log_level: str = "INFO"
+
+    def to_env(self) -> dict[str, str]:
+        return {_HANDLERS: json.dumps(asdict(self))}
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        return _build(cls, environ, _HANDLERS)
+
+
+@dataclass(frozen=True)
+class SchedulerEnvironment:
+    """What an instance's api-scheduler needs beside the deployment. Id and release come from the metadata service."""
+
+    #: The runtime it serves, by name.
+    runtime: str
+    #: The local server; None for the test pattern.
+    runtime_url: str | None = None
+    #: Where /healthz, /readyz, /metrics and /v1/status listen.
+    host: str = "127.0.0.1"
+    port: int = 8000
+    #: A killed instance's task is visible to others after this; the heartbeat comes at a third of it.
+    visibility_s: int = 30
+    #: Host names (or `host:port`) that links may point at although they are not public.
+    allowed_hosts: tuple[str, ...] = ()
+    #: Buckets beside the deployment's own that links may point at.
+    allowed_buckets: tuple[str, ...] = ()
+    #: One fetched input may have this many bytes and take this long.
+    max_input_bytes: int = 64 * 1024 * 1024
+    input_timeout_s: float = 30.0
+    #: SIGTERM: finish within this, or give the task back. Below systemd's 90 s.
+    drain_timeout_s: float = 75.0
+    link_lifetime_s: int = 3600
+    log_level: str = "INFO"
+
+    @property
+    def visibility(self) -> timedelta:
+        return timedelta(seconds=self.visibility_s)
+
+    def to_env(self) -> dict[str, str]:
+        return {_SCHEDULER: json.dumps(asdict(self))}
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        return _build(cls, environ, _SCHEDULER)
+
+
+def _build(cls: type[T], environ: Mapping[str, str], variable: str) -> T:
+    fields = _fields(environ, variable)
+    try:
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
+    except TypeError as error:
+        raise ConfigError(f"{variable} does not fit this version: {error}") from error
+
+
+def _fields(environ: Mapping[str, str], variable: str) -> dict[str, Any]:
+    if variable not in environ:
+        raise ConfigError(f"The environment variable {variable} is not set; the deployment sets it for its processes.")
+    try:
+        value = json.loads(environ[variable])
+    except ValueError as error:
+        raise ConfigError(f"{variable} is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ConfigError(f"{variable} must be a JSON object")
+    return value

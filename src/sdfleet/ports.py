@@ -1,0 +1,129 @@
+"""What the product needs of the world: `sdfleet.aws` and `sdfleet.memory` implement every port.
+
+One contract suite checks both.
+Every call may raise `ServiceUnavailable`; calls block, and the scheduler makes them through `offload`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from sdfleet.domain.task import Task
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """The time, aware, in UTC."""
+
+
+@dataclass(frozen=True)
+class QueueMessage:
+    message_id: str
+    #: Names this receive of the message; a later receive makes it stale.
+    receipt: str
+    body: str = field(repr=False)
+    #: How often the message was received, this time included.
+    receive_count: int = 1
+
+
+class TaskQueue(Protocol):
+    def receive(self, *, max_messages: int, wait: timedelta, visibility: timedelta) -> list[QueueMessage]:
+        """Up to `max_messages` (1 to 10), invisible to others for `visibility`; waits up to `wait` (at most 20 s)."""
+
+    def extend(self, receipt: str, by: timedelta) -> None:
+        """Keep the message invisible for `by` more, counted from now; zero makes it visible at once.
+
+        SQS counts from this call, not from the previous expiry, and refuses a total above 12 hours
+        (API Reference, ChangeMessageVisibility).
+
+        Raises:
+            LeaseLost: the visibility timeout passed; another instance may hold the message.
+        """
+
+    def delete(self, receipt: str) -> None:
+        """Remove the message. A stale receipt is no error (real SQS may even delete by it: check the lease first)."""
+
+    def send(self, body: str) -> None:
+        """Put a message into the queue, as the DLQ consumer does with what may run again."""
+
+    def depth(self) -> int:
+        """About how many messages are in the queue, visible, delayed and in flight."""
+
+
+class Topic(Protocol):
+    def publish(self, body: str, attributes: Mapping[str, str]) -> None:
+        """Deliver to every subscription whose filter takes `attributes`; returns once the topic has it."""
+
+
+@dataclass(frozen=True)
+class IdempotencyRecord:
+    task_id: str
+    run: str
+    fingerprint: str
+
+
+class TaskStore(Protocol):
+    def load(self, task_id: str) -> Task | None:
+        """The newest record (a consistent read)."""
+
+    def create(self, task: Task, *, replacing: Task | None, idempotency_key: str | None = None, now: datetime) -> Task:
+        """Write the first record of a run, and the idempotency key (it lives a day) in the same transaction.
+
+        `replacing` is the terminal record of the id's former run, as it was read; None: there is no record.
+
+        Raises:
+            RecordConflict: the record is not as expected, or the key is in use.
+        """
+
+    def save(self, task: Task, *, expecting: Task) -> Task:
+        """Write `task` if the record is still as `expecting` was read; returns it with its new revision.
+
+        Raises:
+            RecordConflict: it is not.
+        """
+
+    def idempotency_record(self, key: str, *, now: datetime) -> IdempotencyRecord | None: ...
+
+    def due(self, *, now: datetime, limit: int) -> list[str]:
+        """Ids of tasks whose `transitions.due_at` has passed, the longest-waiting first. May lag by seconds."""
+
+
+class ArtifactStore(Protocol):
+    """Objects by `s3://` URL."""
+
+    def put(self, url: str, data: bytes, *, content_type: str) -> None: ...
+
+    def get(self, url: str, *, max_bytes: int) -> bytes:
+        """Raises:
+        ObjectNotFound: none there, or no right to see it.
+        PayloadTooLarge: it has more than `max_bytes`; nothing was read.
+        """
+
+    def exists(self, url: str) -> bool: ...
+
+    def link(self, url: str, *, lifetime: timedelta) -> str:
+        """An https link that reads the object without credentials until `lifetime` has passed."""
+
+    def upload_link(self, url: str, *, content_type: str, size_bytes: int, lifetime: timedelta) -> str:
+        """A link that takes one PUT of exactly this type and size."""
+
+
+class WaitingRoom(Protocol):
+    """Caps the requests that wait for their task's end (`Prefer: wait`)."""
+
+    def enter(self, token: str, *, now: datetime, until: datetime) -> bool:
+        """Take a place until `until` at the latest; False when all are taken."""
+
+    def leave(self, token: str) -> None: ...
+
+
+class ReleaseStore(Protocol):
+    """The public face of a runtime's releases: SSM parameters."""
+
+    def read(self, runtime: str, name: str) -> str | None:
+        """The parameter `name` (`image-version`, `previous-version`, `deployment-status`)."""
+
+    def write(self, runtime: str, name: str, value: str) -> None: ...

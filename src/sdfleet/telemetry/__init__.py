@@ -1,0 +1,1 @@
+"""Structured logs and embedded metrics. Standard library only: the request handlers import it."""

@@ -1,0 +1,1 @@
+"""The one-machine deployment: embedded AWS endpoint, gateway, local group of real schedulers."""
