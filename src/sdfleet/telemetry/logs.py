@@ -102,7 +102,5 @@ def _frames() -> list[str]:
         frames.append(type(error).__qualname__)
         trace = traceback.extract_tb(error.__traceback__)
         frames += [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in trace]
-            f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)
-        ]
         error = error.__cause__
     return frames
