@@ -26,7 +26,7 @@ LEASE = timedelta(seconds=30)
 OUTPUT_BUCKET = "sdfleet-test-output"
 INBOX_BUCKET = "sdfleet-test-inbox"
 RUN = "run-1"
-TOKEN = "token-1"  # noqa: S105  a claim's token is no secret
+TOKEN = "token-1"
 INSTANCE = "i-0123456789abcdef0"
 
 

@@ -13,6 +13,9 @@ from typing import Protocol
 
 from sdfleet.domain.task import Task
 
+#: An idempotency key stands for its task this long (wire contract, Submission).
+IDEMPOTENCY_LIFETIME = timedelta(days=1)
+
 
 class Clock(Protocol):
     def now(self) -> datetime:
