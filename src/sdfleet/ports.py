@@ -13,7 +13,7 @@ from typing import Protocol
 
 from sdfleet.domain.task import Task
 
-#: An idempotency key stands for its task this long (wire contract, Submission).
+#: An idempotency key stands for its task this long (wire contract, Requests).
 IDEMPOTENCY_LIFETIME = timedelta(days=1)
 
 

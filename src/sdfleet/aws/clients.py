@@ -1,0 +1,83 @@
+"""The only place that builds boto3 clients.
+
+Region, credentials and endpoints come from where the AWS SDK finds them (`AWS_REGION`, the instance role,
+`AWS_ENDPOINT_URL`).
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sns import SNSClient
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_ssm import SSMClient
+
+#: A new connection inside a region takes milliseconds; the SDK's 60 s are half of a Spot notice.
+CONNECT_TIMEOUT_S = 5
+#: Above the 20 s of a long poll, below the two minutes of a Spot notice even when a call is repeated.
+READ_TIMEOUT_S = 30
+#: Calls in all, the first included; longer troubles are the caller's to wait out.
+CALL_ATTEMPTS = 3
+#: One for each thread: asyncio's own pool has 32 at most.
+POOL_CONNECTIONS = 32
+
+_CONFIG = Config(
+    connect_timeout=CONNECT_TIMEOUT_S,
+    read_timeout=READ_TIMEOUT_S,
+    retries={"mode": "standard", "total_max_attempts": CALL_ATTEMPTS},
+    max_pool_connections=POOL_CONNECTIONS,
+    tcp_keepalive=True,
+)
+
+
+class Clients:
+    """Each client is built at its first use, which a Lambda's cold start needs.
+
+    The clients are safe in threads. Building one is not (boto3's guide, Multithreading): name them all in the
+    composition, before the first thread.
+    """
+
+    def __init__(self, *, region: str | None = None, endpoint_url: str | None = None) -> None:
+        self._session = boto3.session.Session(region_name=region)
+        self._endpoint_url = endpoint_url
+
+    @cached_property
+    def sqs(self) -> SQSClient:
+        return self._session.client("sqs", endpoint_url=self._endpoint_url, config=_CONFIG)
+
+    @cached_property
+    def sns(self) -> SNSClient:
+        return self._session.client("sns", endpoint_url=self._endpoint_url, config=_CONFIG)
+
+    @cached_property
+    def dynamodb(self) -> DynamoDBClient:
+        return self._session.client("dynamodb", endpoint_url=self._endpoint_url, config=_CONFIG)
+
+    @cached_property
+    def ssm(self) -> SSMClient:
+        return self._session.client("ssm", endpoint_url=self._endpoint_url, config=_CONFIG)
+
+    @cached_property
+    def s3(self) -> S3Client:
+        has_own_endpoint = self._endpoint_url or os.environ.get(
+            "AWS_ENDPOINT_URL_S3", os.environ.get("AWS_ENDPOINT_URL")
+        )
+        config = Config(
+            # Presigned links are SigV2 by default in the older regions, which takes no signed length.
+            signature_version="s3v4",
+            # Path style where bucket names do not resolve. On AWS `virtual`: else a presigned link names the global
+            # endpoint, which redirects for a young bucket, and a redirected PUT fails.
+            s3={"addressing_style": "path" if has_own_endpoint else "virtual"},
+            # Else a presigned PUT demands a checksum that browsers and curl do not send.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
+        return self._session.client("s3", endpoint_url=self._endpoint_url, config=_CONFIG.merge(config))

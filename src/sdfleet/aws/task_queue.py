@@ -1,0 +1,71 @@
+"""A fleet's queue on SQS."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from sdfleet.aws.error_mapping import translated
+from sdfleet.errors import LeaseLost
+from sdfleet.ports import QueueMessage
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+
+class SqsTaskQueue:
+    def __init__(self, client: SQSClient, queue_url: str) -> None:
+        self._client = client
+        self._queue_url = queue_url
+
+    def receive(self, *, max_messages: int, wait: timedelta, visibility: timedelta) -> list[QueueMessage]:
+        with translated():
+            answer = self._client.receive_message(
+                QueueUrl=self._queue_url,
+                MaxNumberOfMessages=max_messages,
+                WaitTimeSeconds=_whole_seconds(wait),
+                VisibilityTimeout=_whole_seconds(visibility),
+                MessageSystemAttributeNames=["ApproximateReceiveCount"],
+            )
+        return [
+            QueueMessage(
+                message_id=message["MessageId"],
+                receipt=message["ReceiptHandle"],
+                body=message["Body"],
+                receive_count=int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1)),
+            )
+            for message in answer.get("Messages", [])
+        ]
+
+    def extend(self, receipt: str, by: timedelta) -> None:
+        with translated():
+            self._client.change_message_visibility(
+                QueueUrl=self._queue_url, ReceiptHandle=receipt, VisibilityTimeout=_whole_seconds(by)
+            )
+
+    def delete(self, receipt: str) -> None:
+        with suppress(LeaseLost), translated():
+            self._client.delete_message(QueueUrl=self._queue_url, ReceiptHandle=receipt)
+
+    def send(self, body: str) -> None:
+        with translated():
+            self._client.send_message(QueueUrl=self._queue_url, MessageBody=body)
+
+    def depth(self) -> int:
+        with translated():
+            answer = self._client.get_queue_attributes(
+                QueueUrl=self._queue_url,
+                AttributeNames=[
+                    "ApproximateNumberOfMessages",
+                    "ApproximateNumberOfMessagesDelayed",
+                    "ApproximateNumberOfMessagesNotVisible",
+                ],
+            )
+        return sum(int(count) for count in answer["Attributes"].values())
+
+
+def _whole_seconds(duration: timedelta) -> int:
+    # SQS takes whole seconds. Up: a lease a second too long is harmless, one too short is not.
+    return math.ceil(duration.total_seconds())
