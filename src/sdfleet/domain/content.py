@@ -27,6 +27,13 @@ _SINGLE_IMAGES: dict[TaskType, tuple[str, ...]] = {
     TaskType.EXTRA_SINGLE_IMAGE: ("image",),
 }
 
+#: The field without which a task type makes no sense, and what it holds.
+_REQUIRED_IMAGES = {
+    TaskType.IMAGE_TO_IMAGE: ("init_images", "a list of at least one picture"),
+    TaskType.EXTRA_SINGLE_IMAGE: ("image", "a picture"),
+    TaskType.EXTRA_BATCH_IMAGES: ("imageList", 'a list of at least one {"data", "name"}'),
+}
+
 _SIGNATURES = (
     (b"\x89PNG\r\n\x1a\n", "png", "image/png"),
     (b"\xff\xd8\xff", "jpg", "image/jpeg"),
@@ -114,20 +121,25 @@ def image_fields(tasktype: TaskType, content: JsonObject) -> Iterator[tuple[Path
 
 def image_problems(tasktype: TaskType, content: JsonObject, at: str) -> list[FieldError]:
     """Missing picture fields, and those that hold neither a link, a data URI nor base64 of a picture."""
-    problems = [
-        FieldError(f"{at}{field}", f"is missing; {tasktype} needs {what}")
-        for kind, field, what in (
-            (TaskType.IMAGE_TO_IMAGE, "init_images", "a list of at least one picture"),
-            (TaskType.EXTRA_SINGLE_IMAGE, "image", "a picture"),
-            (TaskType.EXTRA_BATCH_IMAGES, "imageList", 'a list of {"data", "name"}'),
-        )
-        if tasktype is kind and (not content.get(field) or (field != "image" and not isinstance(content[field], list)))
+    missing = _missing_images(tasktype, content, at)
+    required = _REQUIRED_IMAGES[tasktype][0] if missing else None
+    return missing + [
+        FieldError(f"{at}{format_path(path)}", problem)
+        for path, value in image_fields(tasktype, content)
+        if path[0] != required and not is_link(value) and (problem := _image_problem(value))
     ]
-    for path, value in image_fields(tasktype, content):
-        problem = None if is_link(value) else _image_problem(value)
-        if problem:
-            problems.append(FieldError(f"{at}{format_path(path)}", problem))
-    return problems
+
+
+def _missing_images(tasktype: TaskType, content: JsonObject, at: str) -> list[FieldError]:
+    field, wanted = _REQUIRED_IMAGES.get(tasktype, (None, ""))
+    if field is None:
+        return []
+    value = content.get(field)
+    if not value:
+        return [FieldError(f"{at}{field}", f"is missing; {tasktype} needs {wanted}")]
+    if field != "image" and not isinstance(value, list):
+        return [FieldError(f"{at}{field}", f"must be {wanted}")]
+    return []
 
 
 def _image_problem(value: Any) -> str | None:
@@ -137,7 +149,8 @@ def _image_problem(value: Any) -> str | None:
     data = decode_image(value)
     if data is None:
         return f"{wanted}; this is none of them"
-    if sniff(data) is None:
+    kind = sniff(data)
+    if kind is None or not kind[1].startswith("image/"):
         return f"{wanted}; the decoded bytes are no known picture format"
     return None
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from enum import Enum, auto
 
 from sdfleet.domain.task import (
     DEFAULT_MAX_ATTEMPTS,
@@ -34,6 +35,40 @@ SWEEP_GRACE = timedelta(seconds=60)
 CANCELLED = Failure("cancelled", "The task was cancelled.", permanent=True)
 EXPIRED = Failure("expired", "The task was not run before its expiry. Send it again.", permanent=True)
 ATTEMPTS_SPENT = Failure("attempts_spent", "Every attempt ended with a lost instance.", permanent=False)
+
+
+class Admission(Enum):
+    """What an instance that received a message of the task has to do with it."""
+
+    #: Claim and run it.
+    RUN = auto()
+    #: The message is of an older run: delete it.
+    OLDER_RUN = auto()
+    #: The task is terminal: send the notice if nobody did, delete the message.
+    ENDED = auto()
+    #: Another instance holds it: hide the message until that lease ends.
+    HELD = auto()
+    #: Cancelled before its turn: say so.
+    CANCEL = auto()
+    EXPIRED = auto()
+    #: Every attempt ended without a word.
+    SPENT = auto()
+
+
+def admission(task: Task, *, run: str, now: datetime) -> Admission:
+    if task.run != run:
+        return Admission.OLDER_RUN
+    if task.is_terminal:
+        return Admission.ENDED
+    if task.is_leased(now):
+        return Admission.HELD
+    if task.cancel_requested:
+        return Admission.CANCEL
+    if task.expires_at <= now:
+        return Admission.EXPIRED
+    if are_attempts_spent(_with_loss_counted(task)):
+        return Admission.SPENT
+    return Admission.RUN
 
 
 def new_task(
@@ -82,18 +117,14 @@ def claim(task: Task, *, run: str, token: str, instance_id: str, lease_until: da
 
     Raises:
         ClaimLost: the message is of an older run.
-        TransitionRefused: the task is terminal, asked to be cancelled, out of attempts, or leased elsewhere.
+        TransitionRefused: `admission` says anything but RUN.
     """
-    if task.run != run:
+    admitted = admission(task, run=run, now=now)
+    if admitted is Admission.OLDER_RUN:
         raise ClaimLost
-    if task.is_terminal or task.cancel_requested:
-        raise TransitionRefused
-    if task.is_leased(now):
-        raise TransitionRefused("another instance holds the task")
-    if task.status is TaskStatus.RUNNING:
-        task = _count_loss(task, free=FREE_LEASE_LOSSES)
-    if are_attempts_spent(task):
-        raise TransitionRefused("the attempts are spent")
+    if admitted is not Admission.RUN:
+        raise TransitionRefused(f"the task cannot be claimed: {admitted.name.lower()}")
+    task = _with_loss_counted(task)
     return replace(
         task,
         status=TaskStatus.RUNNING,
@@ -180,7 +211,7 @@ def request_cancel(task: Task, *, now: datetime) -> Task:
         TransitionRefused: the task is terminal.
     """
     if task.is_terminal:
-        raise TransitionRefused(f"The task has already {task.status}.")
+        raise TransitionRefused(f"The task has ended already: {task.status}.")
     if task.is_leased(now):
         return replace(task, cancel_requested=True)
     return replace(
@@ -203,9 +234,12 @@ def notified(task: Task, *, run: str, now: datetime) -> Task:
 
     Raises:
         ClaimLost: the record is of another run by now.
+        TransitionRefused: the task has not ended.
     """
     if task.run != run:
         raise ClaimLost
+    if not task.is_terminal:
+        raise TransitionRefused("the task has not ended")
     return task if task.notified_at else replace(task, notified_at=now)
 
 
@@ -222,8 +256,12 @@ def due_at(task: Task) -> datetime | None:
     return task.expires_at
 
 
-def _count_loss(task: Task, *, free: int) -> Task:
-    return replace(task, losses=task.losses + 1, attempt=task.attempt + (1 if task.losses >= free else 0))
+def _with_loss_counted(task: Task) -> Task:
+    """The task as a claim over its expired lease finds it; unchanged if nobody lost it."""
+    if task.status is not TaskStatus.RUNNING:
+        return task
+    spends = task.losses >= FREE_LEASE_LOSSES
+    return replace(task, losses=task.losses + 1, attempt=task.attempt + (1 if spends else 0))
 
 
 def _held(task: Task, run: str, token: str) -> Claim:

@@ -87,7 +87,8 @@ def read_message(body: str) -> TaskMessage:
 
 def readable_id(message: JsonObject) -> str | None:
     """The task id of a message that may be broken otherwise."""
-    metadata = message.get("metadata")
+    outer = message.get("task")
+    metadata = (outer if isinstance(outer, dict) else message).get("metadata")
     scripts = message.get("alwayson_scripts")
     for holder, key in ((metadata, "id"), (scripts, "id_task")):
         if isinstance(holder, dict):

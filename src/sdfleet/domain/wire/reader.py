@@ -18,6 +18,8 @@ MAX_CONTEXT_BYTES = 16 * 1024
 MAX_ID_LENGTH = 128
 #: S3 keys hold 1,024 bytes; the id (128) twice, the suffix and the number come after the prefix.
 MAX_PREFIX_BYTES = 512
+#: Real requests nest ten deep. Copying and writing JSON recurse: what nests deeper would fail later, and worse.
+MAX_DEPTH = 64
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -38,7 +40,16 @@ def parse_object(body: str | bytes) -> JsonObject:
         raise InvalidRequest((FieldError("", f"the body is not valid JSON{where}"),)) from error
     if not isinstance(value, dict):
         raise InvalidRequest((FieldError("", "the body must be a JSON object"),))
+    if _is_deeper(value, MAX_DEPTH):
+        raise InvalidRequest((FieldError("", f"the body is nested more than {MAX_DEPTH} levels deep"),))
     return value
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(item, levels - 1) for item in inner)
 
 
 def _refuse_constant(constant: str) -> Any:
@@ -46,7 +57,7 @@ def _refuse_constant(constant: str) -> Any:
 
 
 class Reader:
-    """Collects the errors of one request; `finish` raises them together."""
+    """Collects everything that is wrong with one request."""
 
     def __init__(self) -> None:
         self._errors: list[FieldError] = []
@@ -54,15 +65,17 @@ class Reader:
     def refuse(self, path: str, message: str) -> None:
         self._errors.append(FieldError(path, message))
 
-    def refuse_all(self, errors: Iterable[FieldError]) -> None:
-        self._errors.extend(errors)
+    @property
+    def errors(self) -> tuple[FieldError, ...]:
+        """In the order of their finding; the same thing is said once."""
+        return tuple(dict.fromkeys(self._errors))
 
     def finish(self) -> None:
         """Raises:
         InvalidRequest: something was refused.
         """
         if self._errors:
-            raise InvalidRequest(tuple(self._errors))
+            raise InvalidRequest(self.errors)
 
     def object(self, parent: JsonObject, key: str, path: str, *, required: bool = True) -> JsonObject:
         value = parent.get(key)

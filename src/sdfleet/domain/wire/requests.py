@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from sdfleet.domain.task import ApiVersion, JsonObject, OutputFormat, Submission, TaskOptions, TaskType
+from sdfleet.domain.wire.draft import Draft, FieldPaths
+from sdfleet.domain.wire.model_choice import MODEL_FIELDS, NO_CHOICE, move_model_choice
 from sdfleet.domain.wire.reader import Reader
 
 #: Routing fields of v1alpha1, taken out before the runtime sees the request (wire contract, Requests).
@@ -20,8 +23,9 @@ _V1ALPHA1_ROUTING = (
     "sd_vae",
     "override_settings",
 )
-#: What v1alpha2 takes out of `alwayson_scripts`: an unknown key there is a 422 of the WebUI.
-_MODEL_FIELDS = ("sd_model_checkpoint", "sd_vae", "override_settings")
+#: Attributes of a direct message.
+_RUNTIME_ATTRIBUTE = "runtime"
+_MODEL_ATTRIBUTE = "sd_model_checkpoint"
 _METADATA_KEYS = (
     "id", "runtime", "tasktype", "prefix", "context",
     "callback_url", "priority", "timeout_s", "output_format", "group",
@@ -40,10 +44,7 @@ _TASK_APIS = {
 }
 
 
-def read_v1alpha2(body: JsonObject) -> Submission:
-    """Raises:
-    InvalidRequest: with every bad field.
-    """
+def read_v1alpha2(body: JsonObject) -> Draft:
     reader = Reader()
     task = reader.object(body, "task", "task")
     if "task" not in body:
@@ -52,44 +53,64 @@ def read_v1alpha2(body: JsonObject) -> Submission:
     return _read_task(reader, task, "task.")
 
 
-def read_direct_message(body: JsonObject) -> Submission:
-    """A message published by somebody else: v1alpha2 without the outer `task`, or the v1alpha1 form.
+def read_direct_message(body: JsonObject, attributes: Mapping[str, str]) -> Draft:
+    """A message published by somebody else: v1alpha2 with or without the outer `task`, or the v1alpha1 form.
 
-    Raises:
-        InvalidRequest: with every bad field.
+    Its attributes stand in for a runtime or model that the body does not name; a model alone is enough for routing.
     """
     if isinstance(body.get("task"), dict):
-        return read_v1alpha2(body)
+        return _read_task(Reader(), _routed(body["task"], attributes), "task.", runtime_required=False)
     scripts = body.get("alwayson_scripts")
     if "metadata" not in body and isinstance(scripts, dict) and ("task" in scripts or "id_task" in scripts):
-        return read_v1alpha1(body)
-    return _read_task(Reader(), body, "")
+        return read_v1alpha1({**body, "alwayson_scripts": _with_model(scripts, attributes)})
+    return _read_task(Reader(), _routed(body, attributes), "", runtime_required=False)
 
 
-def _read_task(reader: Reader, task: JsonObject, path: str) -> Submission:
+def _routed(task: JsonObject, attributes: Mapping[str, str]) -> JsonObject:
+    metadata, content = task.get("metadata"), task.get("content")
+    if not isinstance(metadata, dict) or "runtime" in metadata:
+        return task
+    if attributes.get(_RUNTIME_ATTRIBUTE):
+        return {**task, "metadata": {**metadata, "runtime": attributes[_RUNTIME_ATTRIBUTE]}}
+    scripts = content.get("alwayson_scripts", {}) if isinstance(content, dict) else None
+    if isinstance(content, dict) and isinstance(scripts, dict):
+        return {**task, "content": {**content, "alwayson_scripts": _with_model(scripts, attributes)}}
+    return task
+
+
+def _with_model(scripts: JsonObject, attributes: Mapping[str, str]) -> JsonObject:
+    if "sd_model_checkpoint" in scripts or not attributes.get(_MODEL_ATTRIBUTE):
+        return scripts
+    return {**scripts, "sd_model_checkpoint": attributes[_MODEL_ATTRIBUTE]}
+
+
+def _read_task(reader: Reader, task: JsonObject, path: str, *, runtime_required: bool = True) -> Draft:
     metadata = reader.object(task, "metadata", f"{path}metadata")
     content = dict(reader.object(task, "content", f"{path}content"))
     at = f"{path}metadata."
     reader.known_keys(metadata, _METADATA_KEYS, f"{path}metadata")
     tasktype = reader.choice(metadata, "tasktype", f"{at}tasktype", TaskType)
-    runtime = reader.text(metadata, "runtime", f"{at}runtime")
+    runtime = reader.text(metadata, "runtime", f"{at}runtime", required=runtime_required)
     task_id = reader.task_id(metadata, "id", f"{at}id")
     prefix = reader.prefix(metadata, "prefix", f"{at}prefix")
     context = reader.context(metadata, f"{at}context")
     options = _read_options(reader, metadata, at)
-    model = _move_model_choice(reader, content, f"{path}content")
-    reader.finish()
-    assert tasktype is not None  # noqa: S101  refused above
-    return Submission(
+    # A workflow's keys are the ids of its nodes.
+    choice = NO_CHOICE if tasktype is TaskType.PIPELINE else move_model_choice(reader, content, f"{path}content")
+    if not runtime_required and metadata and "runtime" not in metadata and choice.model is None:
+        reader.refuse(f"{at}runtime", "is missing, and so are the message attributes runtime and sd_model_checkpoint")
+    return Draft(
         api_version=ApiVersion.V1ALPHA2,
         id=task_id,
         runtime=runtime,
         tasktype=tasktype,
         content=content,
+        at=FieldPaths(f"{at}tasktype", f"{at}runtime", model=choice.path, content=f"{path}content"),
         prefix=prefix,
         context=context,
         options=options,
-        model=model,
+        model=choice.model,
+        errors=reader.errors,
     )
 
 
@@ -115,10 +136,7 @@ def _read_options(reader: Reader, metadata: JsonObject, at: str) -> TaskOptions:
     )
 
 
-def read_v1alpha1(body: JsonObject) -> Submission:
-    """Raises:
-    InvalidRequest: with every bad field.
-    """
+def read_v1alpha1(body: JsonObject) -> Draft:
     reader = Reader()
     at = "alwayson_scripts."
     scripts = reader.object(body, "alwayson_scripts", "alwayson_scripts")
@@ -128,79 +146,49 @@ def read_v1alpha1(body: JsonObject) -> Submission:
     prefix = reader.prefix(scripts, "save_dir", f"{at}save_dir")
     content: JsonObject = {key: value for key, value in body.items() if key != "alwayson_scripts"}
     content["alwayson_scripts"] = {
-        key: value for key, value in scripts.items() if key not in _V1ALPHA1_ROUTING or key in _MODEL_FIELDS
+        key: value for key, value in scripts.items() if key not in _V1ALPHA1_ROUTING or key in MODEL_FIELDS
     }
-    _move_model_choice(reader, content, "")
+    move_model_choice(reader, content, "")
+    moved: tuple[tuple[str, str], ...] = ()
     if scripts.get("image_link") is not None:
         link = reader.text(scripts, "image_link", f"{at}image_link")
         images = content.get("init_images")
         content["init_images"] = [link, *(images[1:] if isinstance(images, list) else [])]
-    reader.finish()
-    assert tasktype is not None  # noqa: S101  refused above
-    return Submission(
+        moved = (("init_images[0]", f"{at}image_link"),)
+    return Draft(
         api_version=ApiVersion.V1ALPHA1,
         id=task_id,
         runtime=None,
         tasktype=tasktype,
         content=content,
+        at=FieldPaths(
+            f"{at}task", f"{at}sd_model_checkpoint", model=f"{at}sd_model_checkpoint", content="", moved=moved
+        ),
         prefix=prefix,
         model=model,
+        errors=reader.errors,
     )
 
 
-def read_task_api(body: JsonObject) -> Submission:
-    """`{"api": "/sdapi/v1/txt2img", "payload": {...}}`; the caller names the runtime.
-
-    Raises:
-        InvalidRequest: with every bad field.
-    """
+def read_task_api(body: JsonObject) -> Draft:
+    """`{"api": "/sdapi/v1/txt2img", "payload": {...}}`; acceptance finds the runtime."""
     reader = Reader()
     api = reader.text(body, "api", "api")
     payload = dict(reader.object(body, "payload", "payload"))
     tasktype = _TASK_APIS.get(api.rstrip("/")) if api else None
     if api and tasktype is None:
         reader.refuse("api", f"must be one of {', '.join(_TASK_APIS)}")
-    model = _move_model_choice(reader, payload, "payload")
-    reader.finish()
-    assert tasktype is not None  # noqa: S101  refused above
-    return Submission(
-        api_version=ApiVersion.TASK, id=None, runtime=None, tasktype=tasktype, content=payload, model=model
+    choice = move_model_choice(reader, payload, "payload")
+    return Draft(
+        api_version=ApiVersion.TASK,
+        id=None,
+        runtime=None,
+        tasktype=tasktype,
+        content=payload,
+        at=FieldPaths("api", "api", model=choice.path, content="payload"),
+        model=choice.model,
+        errors=reader.errors,
     )
-
-
-def _move_model_choice(reader: Reader, content: JsonObject, path: str) -> str | None:
-    """Move the model fields of `alwayson_scripts` to `override_settings`; the checkpoint they name, if any.
-
-    A list there (the gradio form of some clients) is the runtime's business and stays as it is.
-    """
-    at = f"{path}." if path else ""
-    scripts = content.get("alwayson_scripts")
-    settings = content.get("override_settings")
-    if settings is not None and not isinstance(settings, dict):
-        reader.refuse(f"{at}override_settings", "must be an object")
-        settings = None
-    moved: JsonObject = {}
-    if isinstance(scripts, dict):
-        extra = scripts.get("override_settings")
-        if extra is not None and not isinstance(extra, dict):
-            reader.refuse(f"{at}alwayson_scripts.override_settings", "must be an object")
-        elif extra:
-            moved.update(extra)
-        for key in ("sd_model_checkpoint", "sd_vae"):
-            if scripts.get(key) is not None:
-                value = reader.text(scripts, key, f"{at}alwayson_scripts.{key}")
-                if value is not None:
-                    moved[key] = value
-        if any(key in scripts for key in _MODEL_FIELDS):
-            content["alwayson_scripts"] = {k: v for k, v in scripts.items() if k not in _MODEL_FIELDS}
-    if moved:
-        settings = {**(settings or {}), **moved}
-        content["override_settings"] = settings
-    checkpoint = (settings or {}).get("sd_model_checkpoint")
-    if checkpoint is not None and (not isinstance(checkpoint, str) or not checkpoint):
-        reader.refuse(f"{at}override_settings.sd_model_checkpoint", "must be a non-empty string")
-        return None
-    return checkpoint
 
 
 def fingerprint(submission: Submission, runtime: str) -> str:

@@ -1,0 +1,123 @@
+"""Builds the process from its environment. The only place that knows the concrete classes."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from sdfleet.aws.artifact_store import S3ArtifactStore
+from sdfleet.aws.clients import Clients
+from sdfleet.aws.clock import SystemClock
+from sdfleet.aws.task_queue import SqsTaskQueue
+from sdfleet.aws.task_table import DynamoTaskStore
+from sdfleet.aws.topic import SnsTopic
+from sdfleet.environment import DeploymentEnvironment, SchedulerEnvironment
+from sdfleet.errors import ConfigError
+from sdfleet_scheduler.app import build_app
+from sdfleet_scheduler.dead_letters import DeadLetters
+from sdfleet_scheduler.drain import Drain
+from sdfleet_scheduler.executor import Executor
+from sdfleet_scheduler.health import RuntimeHealth
+from sdfleet_scheduler.heartbeat import Heartbeat
+from sdfleet_scheduler.identity import Identity, identify
+from sdfleet_scheduler.inputs import Inputs
+from sdfleet_scheduler.instruments import Instruments
+from sdfleet_scheduler.interruption_watch import InterruptionWatch
+from sdfleet_scheduler.metadata import ENDPOINT_VARIABLE, InstanceMetadata, metadata_client
+from sdfleet_scheduler.poller import Poller
+from sdfleet_scheduler.runtimes.registry import build_runtime
+from sdfleet_scheduler.settlement import Settlement
+from sdfleet_scheduler.status import StatusBoard
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the supervisor runs."""
+
+    identity: Identity
+    environment: SchedulerEnvironment
+    health: RuntimeHealth
+    drain: Drain
+    watch: InterruptionWatch
+    executor: Executor
+    poller: Poller
+    clock: SystemClock
+    app: FastAPI
+    #: What must be closed at the end, in this order.
+    closing: tuple[Callable[[], Awaitable[None]], ...]
+
+
+async def compose(environ: Mapping[str, str]) -> Parts:
+    """Raises:
+    ConfigError: the environment does not fit.
+    """
+    deployment = DeploymentEnvironment.from_env(environ)
+    environment = SchedulerEnvironment.from_env(environ)
+    served = deployment.runtime(environment.runtime)
+    if served is None:
+        names = ", ".join(runtime.name for runtime in deployment.runtimes)
+        raise ConfigError(f"The deployment has no runtime {environment.runtime!r}; it has {names}.")
+
+    clock = SystemClock()
+    instruments = Instruments()
+    drain = Drain()
+    scratch = Path(tempfile.mkdtemp(prefix="sdfleet-"))
+    runtime = build_runtime(served.type, environment.runtime_url, scratch=scratch)
+    health = RuntimeHealth(runtime, instruments)
+    service = InstanceMetadata(metadata_client(environ.get(ENDPOINT_VARIABLE)))
+    identity = await identify(service, fallback_instance_id=f"{socket.gethostname()}-{os.getpid()}")
+    watch = InterruptionWatch(service, drain, clock, drain_timeout=timedelta(seconds=environment.drain_timeout_s))
+
+    clients = Clients()
+    queue = SqsTaskQueue(clients.sqs, served.queue_url)
+    artifacts = S3ArtifactStore(clients.s3)
+    result_topic = SnsTopic(clients.sns, deployment.result_topic_arn)
+    inputs = Inputs(environment=environment, deployment=deployment, artifacts=artifacts)
+    settlement = Settlement(
+        deployment,
+        artifacts,
+        result_topic,
+        clock,
+        instruments,
+        link_lifetime=timedelta(seconds=environment.link_lifetime_s),
+    )
+    executor = Executor(
+        runtime=runtime,
+        environment=served,
+        queue=queue,
+        store=DynamoTaskStore(clients.dynamodb, deployment.table_name),
+        artifacts=artifacts,
+        inputs=inputs,
+        settlement=settlement,
+        dead_letters=DeadLetters(deployment, served.name, artifacts, result_topic, clock, instruments),
+        heartbeat=Heartbeat(clock, visibility=environment.visibility),
+        health=health,
+        drain=drain,
+        clock=clock,
+        instruments=instruments,
+        instance_id=identity.instance_id,
+        visibility=environment.visibility,
+        new_token=lambda: secrets.token_hex(16),
+    )
+    poller = Poller(queue, executor, health, drain, clock, instruments, visibility=environment.visibility)
+    board = StatusBoard(identity, served, executor, health, drain, watch)
+    return Parts(
+        identity=identity,
+        environment=environment,
+        health=health,
+        drain=drain,
+        watch=watch,
+        executor=executor,
+        poller=poller,
+        clock=clock,
+        app=build_app(identity, board, instruments),
+        closing=(runtime.close, inputs.close, service.close),
+    )

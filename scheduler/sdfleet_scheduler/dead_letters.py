@@ -1,0 +1,59 @@
+"""Keeps messages that are no tasks: nothing is dropped, and their senders are told where an id can be read."""
+
+from __future__ import annotations
+
+from sdfleet.domain import names
+from sdfleet.domain.task import Failure
+from sdfleet.domain.wire import answers, dead_letters
+from sdfleet.environment import DeploymentEnvironment
+from sdfleet.errors import MalformedMessage
+from sdfleet.ports import ArtifactStore, Clock, Topic
+from sdfleet.telemetry import logs
+from sdfleet_scheduler.instruments import Instruments
+from sdfleet_scheduler.lease import Lease
+from sdfleet_scheduler.offload import offload
+
+log = logs.get_logger(__name__)
+
+
+class DeadLetters:
+    def __init__(
+        self,
+        deployment: DeploymentEnvironment,
+        runtime: str,
+        artifacts: ArtifactStore,
+        result_topic: Topic,
+        clock: Clock,
+        instruments: Instruments,
+    ) -> None:
+        self._deployment = deployment
+        self._runtime = runtime
+        self._artifacts = artifacts
+        self._result_topic = result_topic
+        self._clock = clock
+        self._instruments = instruments
+
+    async def keep(self, lease: Lease, error: MalformedMessage) -> None:
+        """Write body and reason to the inbox bucket, notify, delete. A crash between repeats it on the same object."""
+        message = lease.message
+        url = names.s3_url(
+            self._deployment.inbox_bucket, names.dead_letter_key(f"fleet-{self._runtime}", message.message_id)
+        )
+        letter = dead_letters.write_dead_letter(
+            queue=self._runtime,
+            message_id=message.message_id,
+            body=message.body,
+            reason=str(error),
+            now=self._clock.now(),
+        )
+        await offload(self._artifacts.put, url, letter, content_type=dead_letters.MEDIA_TYPE)
+        if error.task_id is not None:
+            failure = Failure("malformed_message", str(error), permanent=True)
+            await offload(
+                self._result_topic.publish,
+                answers.refusal_notice(error.task_id, failure, runtime=self._runtime, context={}),
+                answers.notice_attributes(error.task_id, runtime=self._runtime, succeeded=False),
+            )
+        await lease.delete()
+        self._instruments.dead_lettered.inc()
+        log.warning("message.dead_lettered", message_id=message.message_id, reason=str(error))

@@ -1,0 +1,62 @@
+"""Whether the runtime can take a task. While it cannot, nothing is received and nothing fails."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from sdfleet.telemetry import logs
+from sdfleet_scheduler.instruments import Instruments
+from sdfleet_scheduler.runtimes.base import Runtime
+
+log = logs.get_logger(__name__)
+
+#: A starting WebUI answers 404 for half a second; a GPU waiting longer than this is money.
+PROBE_WHEN_DOWN = timedelta(seconds=0.5)
+#: An idle runtime may die between two tasks; found out before the next message is received.
+PROBE_WHEN_IDLE = timedelta(seconds=5)
+
+
+class RuntimeHealth:
+    def __init__(self, runtime: Runtime, instruments: Instruments) -> None:
+        self._runtime = runtime
+        self._instruments = instruments
+        self._ready = asyncio.Event()
+        self._doubted = asyncio.Event()
+        #: Set while a task is with the runtime: its own outcome tells more than a probe.
+        self.is_busy = False
+
+    @property
+    def is_ready(self) -> bool:
+        return self._ready.is_set()
+
+    async def ready(self) -> None:
+        """Returns once the runtime can take a task."""
+        await self._ready.wait()
+
+    def doubt(self) -> None:
+        """The runtime was lost under a task: nothing is received before it has been seen to work again."""
+        self._set(is_ready=False)
+        self._doubted.set()
+
+    async def watch(self) -> None:
+        """Probe for ever."""
+        while True:
+            if not self.is_busy:
+                self._set(is_ready=await self._runtime.is_ready())
+            interval = PROBE_WHEN_IDLE if self.is_ready else PROBE_WHEN_DOWN
+            self._doubted.clear()
+            try:
+                async with asyncio.timeout(interval.total_seconds()):
+                    await self._doubted.wait()
+            except TimeoutError:
+                continue
+
+    def _set(self, *, is_ready: bool) -> None:
+        if is_ready != self.is_ready:
+            log.info("runtime.ready" if is_ready else "runtime.unready")
+        self._instruments.ready.set(int(is_ready))
+        if is_ready:
+            self._ready.set()
+        else:
+            self._ready.clear()

@@ -1,0 +1,188 @@
+"""How a run ends. The order is law: bytes → record → notify → mark → delete.
+
+Each step is repeatable: a crash between any two is replayed from the record without a visible duplicate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import tenacity
+
+from sdfleet.domain import names, transitions
+from sdfleet.domain.content import sniff
+from sdfleet.domain.task import Artifact, Failure, Task
+from sdfleet.domain.wire import answers
+from sdfleet.environment import DeploymentEnvironment
+from sdfleet.errors import LeaseLost, ServiceUnavailable
+from sdfleet.ports import ArtifactStore, Clock, Topic
+from sdfleet.telemetry import logs
+from sdfleet_scheduler.instruments import Instruments
+from sdfleet_scheduler.lease import Lease
+from sdfleet_scheduler.offload import offload
+from sdfleet_scheduler.outputs import converted, written_output
+from sdfleet_scheduler.record import Record
+from sdfleet_scheduler.runtimes.base import Generation, OutputFile
+from sdfleet_scheduler.task_run import TaskRun
+
+log = logs.get_logger(__name__)
+
+#: AWS hiccups last seconds. After this the message is left to come back; the work of a minute is lost, not the task.
+RETRY_FOR_S = 60
+#: A batch of 64 pictures must not open 64 connections.
+PARALLEL_UPLOADS = 8
+_UNKNOWN_TYPE = ("bin", "application/octet-stream")
+
+
+class Settlement:
+    def __init__(
+        self,
+        deployment: DeploymentEnvironment,
+        artifacts: ArtifactStore,
+        result_topic: Topic,
+        clock: Clock,
+        instruments: Instruments,
+        *,
+        link_lifetime: timedelta,
+    ) -> None:
+        self._deployment = deployment
+        self._artifacts = artifacts
+        self._result_topic = result_topic
+        self._clock = clock
+        self._instruments = instruments
+        self._link_lifetime = link_lifetime
+        self._uploads = asyncio.Semaphore(PARALLEL_UPLOADS)
+
+    async def succeeded(self, run: TaskRun, generation: Generation) -> None:
+        task = run.record.task
+        files = await converted(generation.files, task.options.output_format)
+        artifacts = await asyncio.gather(*(self._upload(task, n, file) for n, file in enumerate(files, start=1)))
+        output_url = names.s3_url(
+            self._deployment.output_bucket, names.output_key(task.prefix, task.id, run.message.run)
+        )
+        output = await offload(written_output, generation.output, [artifact.url for artifact in artifacts])
+        await self._put(output_url, output, "application/json")
+        await self._end(
+            run,
+            lambda current: transitions.succeed(
+                current,
+                run=run.message.run,
+                token=run.token,
+                artifacts=tuple(artifacts),
+                output_url=output_url,
+                now=self._clock.now(),
+            ),
+        )
+
+    async def failed(self, run: TaskRun, failure: Failure) -> None:
+        await self._end(
+            run,
+            lambda task: transitions.fail(task, failure, run=run.message.run, token=_token(run), now=self._clock.now()),
+        )
+
+    async def cancelled(self, run: TaskRun) -> None:
+        await self._end(
+            run,
+            lambda task: transitions.cancelled(task, run=run.message.run, token=_token(run), now=self._clock.now()),
+        )
+
+    async def requeued(
+        self, run: TaskRun, *, reason: str, after: timedelta, spends_attempt: bool, counts_loss: bool = False
+    ) -> None:
+        """Save, then let others have the message."""
+        if run.claimed_at is not None:
+            await _persistently(
+                run.record.update,
+                lambda task: transitions.requeue(
+                    task,
+                    run=run.message.run,
+                    token=run.token,
+                    spends_attempt=spends_attempt,
+                    counts_loss=counts_loss,
+                ),
+            )
+        await run.lease.release(after)
+        self._instruments.requeued.labels(reason).inc()
+        log.info("task.requeued", reason=reason, after_s=after.total_seconds(), spends_attempt=spends_attempt)
+
+    async def notify_and_delete(self, record: Record, lease: Lease) -> None:
+        """The rest of a terminal task's settlement."""
+        task = record.task
+        if task.notified_at is None:
+            links = [
+                await offload(self._artifacts.link, artifact.url, lifetime=self._link_lifetime)
+                for artifact in task.artifacts[: answers.MAX_LISTED_OUTPUTS]
+            ]
+            attributes = answers.notice_attributes(task.id, runtime=task.runtime, succeeded=task.error is None)
+            await _persistently(offload, self._result_topic.publish, answers.notice(task, image_link=links), attributes)
+            await _persistently(
+                record.update, lambda current: transitions.notified(current, run=task.run, now=self._clock.now())
+            )
+        await self.delete(lease)
+
+    async def delete(self, lease: Lease) -> None:
+        try:
+            await _persistently(lease.delete)
+        except LeaseLost:
+            # Somebody else has the message; it finds the record terminal and deletes it.
+            log.info("message.left")
+
+    async def _end(self, run: TaskRun, transition: Callable[[Task], Task]) -> None:
+        task = await _persistently(run.record.update, transition)
+        self._instruments.ended.labels(task.status).inc()
+        log.info(
+            "task.ended",
+            status=task.status,
+            attempt=task.attempt,
+            artifacts=len(task.artifacts),
+            error=task.error.code if task.error else None,
+        )
+        await self.notify_and_delete(run.record, run.lease)
+
+    async def _upload(self, task: Task, number: int, file: OutputFile) -> Artifact:
+        extension, content_type = sniff(file.data) or _declared(file)
+        key = names.artifact_key(task.prefix, task.id, task.run, number, extension)
+        url = names.s3_url(self._deployment.output_bucket, key)
+        async with self._uploads:
+            await self._put(url, file.data, content_type)
+        return Artifact(key=key, url=url, content_type=content_type, size_bytes=len(file.data))
+
+    async def _put(self, url: str, data: bytes, content_type: str) -> None:
+        await _persistently(offload, self._artifacts.put, url, data, content_type=content_type)
+
+
+#: What the signatures cannot tell: text and latents of a workflow.
+_EXTENSIONS: dict[str, tuple[str, str]] = {
+    "txt": ("txt", "text/plain; charset=utf-8"),
+    "json": ("json", "application/json"),
+    "svg": ("svg", "image/svg+xml"),
+    "latent": ("latent", "application/octet-stream"),
+    "safetensors": ("safetensors", "application/octet-stream"),
+}
+
+
+def _declared(file: OutputFile) -> tuple[str, str]:
+    extension = (file.name or "").rsplit(".", 1)[-1].lower()
+    return _EXTENSIONS.get(extension, _UNKNOWN_TYPE)
+
+
+def _token(run: TaskRun) -> str | None:
+    return run.token if run.claimed_at is not None else None
+
+
+async def _persistently(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call until it goes through, for a minute at most.
+
+    Raises:
+        ServiceUnavailable: it never did.
+    """
+    retrying = tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception_type(ServiceUnavailable),
+        wait=tenacity.wait_random_exponential(multiplier=0.2, max=5),
+        stop=tenacity.stop_after_delay(RETRY_FOR_S),
+        reraise=True,
+    )
+    return await retrying(function, *args, **kwargs)
