@@ -97,7 +97,7 @@ def _read_task(reader: Reader, task: JsonObject, path: str, *, runtime_required:
     options = _read_options(reader, metadata, at)
     # A workflow's keys are the ids of its nodes.
     choice = NO_CHOICE if tasktype is TaskType.PIPELINE else move_model_choice(reader, content, f"{path}content")
-    if not runtime_required and metadata and "runtime" not in metadata and choice.model is None:
+    if not runtime_required and "runtime" not in metadata and choice.model is None:
         reader.refuse(f"{at}runtime", "is missing, and so are the message attributes runtime and sd_model_checkpoint")
     return Draft(
         api_version=ApiVersion.V1ALPHA2,
