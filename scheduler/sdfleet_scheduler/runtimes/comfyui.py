@@ -1,0 +1,206 @@
+"""The adapter for ComfyUI: submits a workflow, follows it by websocket, reads its results; cancels by id alone."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import uuid
+from collections.abc import Coroutine
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import httpx
+
+from sdfleet.domain.retry import FailureKind
+from sdfleet.domain.task import JsonObject
+from sdfleet.telemetry import logs
+from sdfleet_scheduler.runtimes import comfyui_failures
+from sdfleet_scheduler.runtimes.base import Generation, Job, ProgressCallback, RuntimeFailure
+from sdfleet_scheduler.runtimes.comfyui_following import Follower
+from sdfleet_scheduler.runtimes.comfyui_inputs import graph_of, with_own_names, with_uploads
+from sdfleet_scheduler.runtimes.comfyui_outputs import collect
+from sdfleet_scheduler.runtimes.comfyui_server import (
+    ComfyUiServer,
+    Place,
+    ServerUnreachable,
+    comfyui_client,
+    json_object,
+)
+from sdfleet_scheduler.runtimes.comfyui_socket import ComfyUiSocket, PromptWatch
+
+__all__ = ["ComfyUiRuntime", "comfyui_client"]
+
+log = logs.get_logger(__name__)
+
+T = TypeVar("T")
+
+#: No sampler step and no model load is this long without a word, on the slowest supported GPU with a cold disk.
+HANG_AFTER = timedelta(minutes=10)
+#: KSampler stopped within 0.4 s; a decode or a model load cannot be interrupted and takes up to half a minute.
+STOP_WITHIN = timedelta(seconds=30)
+#: The probe is milliseconds of work; a server that is still importing its nodes answers late.
+PROBE_WITHIN = timedelta(seconds=30)
+#: How often a stopped prompt is looked for, and how often told again: the server drops an interrupt that comes
+#: just before a prompt's start.
+_LOOK_EVERY_S = 0.05
+_TELL_EVERY_S = 1.0
+#: All our outputs lie in this folder of ComfyUI's output folder, one folder below it for each run.
+OUTPUT_FOLDER = "sdfleet"
+
+
+class ComfyUiRuntime:
+    """Implements `Runtime`. A second `generate` may be begun before the first ends: it waits in ComfyUI's own queue."""
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        *,
+        hang_after: timedelta = HANG_AFTER,
+        stop_within: timedelta = STOP_WITHIN,
+        probe_within: timedelta = PROBE_WITHIN,
+        look_every: timedelta = timedelta(seconds=5),
+    ) -> None:
+        """`look_every`: how often the server's queue is read while the websocket is silent."""
+        self._server = ComfyUiServer(client)
+        # Without a client id, a prompt answered from the cache has no outputs.
+        self._client_id = uuid.uuid4().hex
+        self._socket = ComfyUiSocket(self._server.websocket_url(self._client_id))
+        self._follower = Follower(self._server, self._socket, hang_after=hang_after, look_every=look_every)
+        self._stop_within = stop_within
+        self._probe_within = probe_within
+        #: A prompt has run since the start or the last failure: the execution thread lives.
+        self._is_proven = False
+        self._probing = asyncio.Lock()
+
+    async def is_ready(self) -> bool:
+        async with self._probing:
+            if self._is_proven or self._socket.watched:
+                is_answering = await self._is_answering()
+                # Whoever answers after a pause may be another process.
+                self._is_proven = self._is_proven and is_answering
+                return is_answering
+            self._is_proven = await self._probe()
+            return self._is_proven
+
+    async def generate(self, job: Job, on_progress: ProgressCallback) -> Generation:
+        graph = graph_of(job)
+        prompt_id = str(uuid.uuid4())
+        try:
+            graph = await with_uploads(graph, job, self._server)
+            graph = with_own_names(graph, f"{OUTPUT_FOLDER}/{job.try_id}-{prompt_id[:8]}")
+            watch = PromptWatch(prompt_id, graph, on_progress)
+            entry = await self._run(watch, graph)
+            generation = await self._concluded(entry, graph)
+        except ServerUnreachable as error:
+            self._is_proven = False
+            raise RuntimeFailure.lost(str(error)) from error
+        except RuntimeFailure as failure:
+            self._is_proven = self._is_proven and failure.kind is FailureKind.PERMANENT
+            raise
+        self._is_proven = True
+        return generation
+
+    async def close(self) -> None:
+        await self._socket.close()
+        await self._server.close()
+
+    async def _run(self, watch: PromptWatch, graph: JsonObject) -> JsonObject:
+        """The prompt's history entry. The prompt is at the server only while this runs."""
+        await self._socket.open()
+        is_over = False
+        with self._socket.watching(watch):
+            try:
+                await self._submit(watch.prompt_id, graph)
+                entry = await self._follower.follow(watch)
+                is_over = True
+                return entry
+            finally:
+                if not is_over:
+                    await _to_the_end(self._stop(watch.prompt_id))
+
+    async def _submit(self, prompt_id: str, graph: JsonObject) -> None:
+        # To its end even when cancelled: half-sent, it might be queued after we looked whether it is.
+        answer = await _to_the_end(self._server.submit(graph, prompt_id=prompt_id, client_id=self._client_id))
+        if answer.status_code != httpx.codes.OK:
+            raise comfyui_failures.refused(answer, graph)
+        body = json_object(answer) or {}
+        if body.get("node_errors"):
+            # ComfyUI would run the outputs that are valid and leave out the others.
+            raise comfyui_failures.invalid(body, graph)
+        log.debug("comfyui.prompt_queued", prompt_id=prompt_id)
+
+    async def _concluded(self, entry: JsonObject, graph: JsonObject) -> Generation:
+        failure = comfyui_failures.ended_badly(entry, graph)
+        if failure:
+            raise failure
+        return await collect(entry, graph, self._server)
+
+    async def _stop(self, prompt_id: str) -> None:
+        """Have the server be rid of this prompt, and of no other."""
+        try:
+            async with asyncio.timeout(self._stop_within.total_seconds()):
+                await self._stopped(prompt_id)
+        except ServerUnreachable as error:
+            # A server that is gone is free of it.
+            self._is_proven = False
+            log.warning("comfyui.stop_unanswered", prompt_id=prompt_id, is_refused=error.is_refused)
+        except TimeoutError:
+            self._is_proven = False
+            log.warning("comfyui.stop_timed_out", prompt_id=prompt_id, after_s=self._stop_within.total_seconds())
+
+    async def _stopped(self, prompt_id: str) -> None:
+        clock = asyncio.get_running_loop().time
+        told_at = None
+        while True:
+            if told_at is None or clock() - told_at >= _TELL_EVERY_S:
+                told_at = clock()
+                await self._server.withdraw(prompt_id)
+                await self._server.interrupt(prompt_id)
+            if await self._server.place_of(prompt_id) is Place.NOWHERE:
+                await self._server.forget(prompt_id)
+                return
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _is_answering(self) -> bool:
+        try:
+            async with asyncio.timeout(self._probe_within.total_seconds()):
+                return await self._server.is_answering()
+        except TimeoutError:
+            return False
+
+    async def _probe(self) -> bool:
+        """Run a prompt without a model: HTTP answers long after the execution thread has died."""
+        graph = _probe_graph()
+        watch = PromptWatch(str(uuid.uuid4()), graph, lambda _: None)
+        try:
+            async with asyncio.timeout(self._probe_within.total_seconds()):
+                entry = await self._run(watch, graph)
+        except (RuntimeFailure, ServerUnreachable, TimeoutError) as error:
+            log.info("comfyui.probe_failed", reason=type(error).__name__)
+            return False
+        return comfyui_failures.ended_badly(entry, graph) is None
+
+
+def _probe_graph() -> JsonObject:
+    # Its colour is new each time: the cache would answer without executing a node.
+    picture = {"width": 16, "height": 16, "batch_size": 1, "color": random.randrange(1 << 24)}
+    return {
+        "1": {"class_type": "EmptyImage", "inputs": picture},
+        "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
+    }
+
+
+async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Run `work` to its end, which must be bounded; a cancellation meanwhile goes on afterwards."""
+    task = asyncio.ensure_future(work)
+    cancellation: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancellation = error
+    if cancellation is not None:
+        # Looked at, or asyncio complains that nobody did.
+        task.exception()
+        raise cancellation
+    return task.result()

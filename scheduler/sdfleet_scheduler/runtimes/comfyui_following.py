@@ -1,0 +1,90 @@
+"""Follows one prompt to its end: by websocket, and by the queue and the history where the websocket says nothing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sdfleet.domain.task import JsonObject
+from sdfleet.telemetry import logs
+from sdfleet_scheduler.runtimes.base import RuntimeFailure
+from sdfleet_scheduler.runtimes.comfyui_server import ComfyUiServer, Place, ServerUnreachable
+from sdfleet_scheduler.runtimes.comfyui_socket import ComfyUiSocket, PromptWatch
+
+log = logs.get_logger(__name__)
+
+#: While there is no websocket.
+_POLL_EVERY = timedelta(seconds=0.25)
+#: From a prompt's last event to the one that says that its history is written: a millisecond, as a rule.
+_ENDING_WITHIN = timedelta(seconds=0.5)
+#: Should the history lag behind even that.
+_ENDED_PAUSE = timedelta(seconds=0.02)
+
+
+class Follower:
+    def __init__(
+        self, server: ComfyUiServer, socket: ComfyUiSocket, *, hang_after: timedelta, look_every: timedelta
+    ) -> None:
+        self._server = server
+        self._socket = socket
+        self._hang_after = hang_after
+        self._look_every = look_every
+
+    async def follow(self, watch: PromptWatch) -> JsonObject:
+        """The prompt's history entry, which is taken out of the server's history.
+
+        Raises:
+            RuntimeFailure: lost, because the prompt is gone, its server is, or nothing has happened for too long.
+        """
+        entry = None
+        while entry is None:
+            await watch.wait(self._patience(watch))
+            if watch.is_ending and not watch.has_ended:
+                await watch.wait(_ENDING_WITHIN)
+            entry = await self._look(watch)
+        await self._forget(watch.prompt_id)
+        return entry
+
+    def _patience(self, watch: PromptWatch) -> timedelta:
+        if watch.has_ended:
+            return _ENDED_PAUSE
+        if watch.is_ending:
+            return _ENDING_WITHIN
+        return min(self._look_every if self._socket.is_open else _POLL_EVERY, self._hang_after)
+
+    async def _look(self, watch: PromptWatch) -> JsonObject | None:
+        try:
+            entry = await self._entry(watch)
+        except ServerUnreachable as error:
+            if error.is_refused:
+                raise RuntimeFailure.lost("ComfyUI's process ended while it ran this workflow.") from error
+            entry = None
+        if entry is None:
+            self._bark(watch)
+            await self._socket.open()
+        return entry
+
+    async def _entry(self, watch: PromptWatch) -> JsonObject | None:
+        if watch.has_ended or watch.is_ending:
+            entry = await self._server.history(watch.prompt_id)
+            if entry is not None or not watch.has_ended:
+                return entry
+        # The queue before the history: a prompt moves from one to the other in one step.
+        place = await self._server.place_of(watch.prompt_id)
+        entry = await self._server.history(watch.prompt_id)
+        if entry is None and place is Place.NOWHERE:
+            raise RuntimeFailure.lost("ComfyUI lost this workflow: it is neither in its queue nor in its history.")
+        if place is Place.PENDING and self._socket.watched > 1:
+            # The one before it is ours and has a watch of its own.
+            watch.heard()
+        return entry
+
+    def _bark(self, watch: PromptWatch) -> None:
+        if watch.silence >= self._hang_after:
+            minutes = self._hang_after.total_seconds() / 60
+            raise RuntimeFailure.lost(f"ComfyUI has done nothing for this workflow for {minutes:g} minutes.")
+
+    async def _forget(self, prompt_id: str) -> None:
+        try:
+            await self._server.forget(prompt_id)
+        except ServerUnreachable as error:
+            log.warning("comfyui.history_kept", prompt_id=prompt_id, is_refused=error.is_refused)
