@@ -1,0 +1,30 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup up down test gates unit format requirements
+
+help:  ## show this
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+setup:  ## make .venv with everything in it
+	@scripts/bootstrap.sh
+
+up:  ## start the whole service on this machine
+	@./deploy.sh --local
+
+down:  ## stop it and leave nothing behind
+	@./destroy.sh --local
+
+test:  ## gates and the whole test suite, as CI runs it
+	@scripts/test.sh
+
+gates: setup  ## lint, types and import rules only
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
+
+unit: setup  ## the unit tests only (seconds)
+	@.venv/bin/pytest -q tests/unit
+
+format: setup  ## format the code
+	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
+
+requirements:  ## pin the dependencies anew, by hash
+	@uv pip compile pyproject.toml --extra dev --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
+	  --quiet --output-file requirements/dev.txt
