@@ -1,0 +1,110 @@
+"""Reads config/config.yaml. Everything wrong is reported at once, one line each, with file and line."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path as FilePath
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from sdfleet.config.model import MEANING, ApiGatewayConfig, Config, InputsConfig, RuntimeConfig, ThrottleConfig
+from sdfleet.config.rules import Problem, runtime_problems
+from sdfleet.config.source import Source
+from sdfleet.domain.content import Path
+from sdfleet.errors import ConfigError
+
+#: The sections by their path, a list's index as 0.
+_SECTIONS: dict[Path, type[BaseModel]] = {
+    (): Config,
+    ("APIGW",): ApiGatewayConfig,
+    ("APIGW", "throttle"): ThrottleConfig,
+    ("modelsRuntime", 0): RuntimeConfig,
+    ("inputs",): InputsConfig,
+}
+#: Keys of the EKS guidance (its config.yaml, modelsRuntime) that mean something to Kubernetes only.
+_EKS_KEYS = {
+    "namespace": "there are no Kubernetes namespaces here; remove it",
+    "chartRepository": "there are no Helm charts here; remove it",
+    "chartVersion": "there are no Helm charts here; remove it",
+    "extraValues": "there are no Helm charts here; remove it with everything below it",
+}
+#: What pydantic's errors say here, after "must be".
+_MEANINGS = {
+    "string_type": "text; quote it if it looks like something else",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "enum": "{expected}",
+    "tuple_type": "a list",
+    "model_type": "a mapping of keys to values",
+    "model_attributes_type": "a mapping of keys to values",
+    "greater_than": "more than {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
+    "less_than_equal": "at most {le:g}",
+    MEANING: "{meaning}",
+}
+_LONGEST_VALUE = 60
+
+
+def load(path: FilePath) -> Config:
+    """Raises:
+    ConfigError: every problem, one a line: `config/config.yaml:12: modelsRuntime[0].name is ...; ...`.
+    """
+    source = Source.read(path)
+    problems = [*source.problems, *runtime_problems(source.values.get("modelsRuntime"))]
+    try:
+        config = Config.model_validate(source.values)
+    except ValidationError as error:
+        problems += [_problem(details) for details in error.errors() if details["loc"]]
+    if not problems:
+        return config
+    lines = sorted((source.line(problem.path), problem.text) for problem in problems)
+    raise ConfigError("\n".join(f"{path}:{line}: {_sentence(text)}" for line, text in lines))
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith("?") else f"{text}."
+
+
+def _problem(details: ErrorDetails) -> Problem:
+    path, kind = details["loc"], details["type"]
+    if kind == "extra_forbidden":
+        return Problem(path, _unknown_key(path))
+    if kind == "missing":
+        return Problem(path, "is missing; every entry of the list needs it")
+    meaning = _MEANINGS.get(kind)
+    if meaning is None:
+        return Problem(path, f"does not fit: {details['msg']}")
+    wanted = meaning.format_map(details.get("ctx", {}))
+    return Problem(path, f"is {_shown(details['input'])}; it must be {wanted}")
+
+
+def _unknown_key(path: Path) -> str:
+    key = str(path[-1])
+    if path[0] == "modelsRuntime" and key in _EKS_KEYS:
+        return f"is a key of the EKS guidance only: {_EKS_KEYS[key]}"
+    keys = valid_keys(path[:-1])
+    by_lower_case = {name.lower(): name for name in keys}
+    nearest = difflib.get_close_matches(key.lower(), by_lower_case, n=1)
+    if nearest:
+        return f"is no known key; did you mean {by_lower_case[nearest[0]]}?"
+    return f"is no known key; there are {', '.join(keys)}"
+
+
+def valid_keys(path: Path) -> list[str]:
+    """The keys that may stand in the section at `path`."""
+    section = _SECTIONS[tuple(0 if isinstance(part, int) else part for part in path)]
+    return [field.alias or name for name, field in section.model_fields.items()]
+
+
+def _shown(value: Any) -> str:
+    """As it would be written in YAML, on one line."""
+    text = yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix("...\n").strip()
+    if value is None:
+        text = "empty"
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
