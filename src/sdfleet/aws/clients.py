@@ -75,7 +75,10 @@ class Clients:
             signature_version="s3v4",
             # Path style where bucket names do not resolve. On AWS `virtual`: else a presigned link names the global
             # endpoint, which redirects for a young bucket, and a redirected PUT fails.
-            s3={"addressing_style": "path" if has_own_endpoint else "virtual"},
+            s3={
+                "addressing_style": "path" if has_own_endpoint else "virtual",
+                "us_east_1_regional_endpoint": "regional",
+            },
             # Else a presigned PUT demands a checksum that browsers and curl do not send.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",

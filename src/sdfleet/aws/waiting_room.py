@@ -33,7 +33,7 @@ class DynamoWaitingRoom:
         try:
             self._update(
                 "SET places.#token = :until",
-                "attribute_exists(places.#token) OR size(places) < :cap",
+                "attribute_exists(places) AND (attribute_exists(places.#token) OR size(places) < :cap)",
                 names={"#token": token},
                 values={":until": {"N": str(until.timestamp())}, ":cap": {"N": str(self._cap)}},
             )
