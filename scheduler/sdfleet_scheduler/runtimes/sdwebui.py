@@ -1,0 +1,214 @@
+"""Adapter for the SD WebUI: AUTOMATIC1111 and Forge."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import timedelta
+from typing import Any
+
+import httpx
+
+from sdfleet.domain.retry import FailureKind
+from sdfleet.domain.task import JsonObject, TaskType
+from sdfleet.telemetry import logs
+from sdfleet_scheduler.offload import offload
+from sdfleet_scheduler.runtimes.base import Generation, Job, ProgressCallback, RuntimeFailure
+from sdfleet_scheduler.runtimes.cancellation import completed
+from sdfleet_scheduler.runtimes.connection import local_client, translated
+from sdfleet_scheduler.runtimes.sdwebui_answer import generation_of
+from sdfleet_scheduler.runtimes.sdwebui_catalog import CHECKPOINTS, LIST_TIMEOUT, Catalog, UnknownName
+from sdfleet_scheduler.runtimes.sdwebui_failures import failure_of
+from sdfleet_scheduler.runtimes.sdwebui_request import WebUiRequest, request_for
+from sdfleet_scheduler.runtimes.sdwebui_watch import ServerControl, ServerState, Watch
+
+log = logs.get_logger(__name__)
+
+#: Loading SDXL from a cold disk takes minutes without a step; the longest seen was four, doubled and rounded up.
+HANG_AFTER = timedelta(minutes=10)
+#: Smooth enough for a progress bar; each look costs the server some milliseconds.
+WATCH_INTERVAL = timedelta(seconds=1)
+#: An interrupted job ends after its current step; ten seconds of it on a slow GPU, tripled.
+STOP_WITHIN = timedelta(seconds=30)
+#: How often a stopping job is looked at.
+STOP_INTERVAL = timedelta(seconds=0.1)
+INTERRUPT_INTERVAL = timedelta(seconds=1)
+#: One look at the proof job, which goes on meanwhile: the first may load a model for minutes.
+PROBE_WITHIN = timedelta(seconds=10)
+
+#: Between two proofs that fail: each may load a model.
+PROOF_INTERVAL = timedelta(seconds=5)
+
+_PROOF: JsonObject = {"prompt": "", "steps": 1, "width": 64, "height": 64, "seed": 1}
+
+
+def sdwebui_client(base_url: str) -> httpx.AsyncClient:
+    return local_client(base_url)
+
+
+class SdWebUiRuntime:
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        *,
+        model: str | None = None,
+        hang_after: timedelta = HANG_AFTER,
+        watch_interval: timedelta = WATCH_INTERVAL,
+        stop_within: timedelta = STOP_WITHIN,
+        probe_within: timedelta = PROBE_WITHIN,
+    ) -> None:
+        """`model`: proven by `is_ready` (and so loaded) before the first task; None: whatever the server has."""
+        self._client = client
+        self._model = model
+        self._hang_after = hang_after
+        self._watch_interval = watch_interval
+        self._stop_within = stop_within.total_seconds()
+        self._probe_within = probe_within.total_seconds()
+        self._catalog = Catalog(client)
+        self._control = ServerControl(client)
+        self._is_generating = False
+        #: A job has gone well since the last doubt: a 200 on every route does not mean that a model is loaded.
+        self._is_proven = False
+        self._proof: asyncio.Task[bool] | None = None
+        self._next_proof_at = 0.0
+        self._last_state: ServerState | None = None
+
+    async def is_ready(self) -> bool:
+        if await self._control.state() is None:
+            self._is_proven = self._is_proven and self._is_generating
+            return False
+        if self._is_generating or self._is_proven:
+            return True
+        loop = asyncio.get_running_loop()
+        if self._proof is None and loop.time() < self._next_proof_at:
+            return False
+        # One that is not done yet is awaited again: a second would only wait behind it in the server's queue.
+        proof = self._proof = self._proof or loop.create_task(self._prove())
+        await asyncio.wait({proof}, timeout=self._probe_within)
+        if not proof.done():
+            return False
+        self._proof = None
+        self._is_proven = proof.result()
+        self._next_proof_at = loop.time() + PROOF_INTERVAL.total_seconds()
+        return self._is_proven
+
+    async def _prove(self) -> bool:
+        """Make one picture of one step. Never raises, so that it can be left alone."""
+        job = Job("proof", "", "sdfleet-proof", TaskType.TEXT_TO_IMAGE, _PROOF, model=self._model)
+        try:
+            self._catalog.forget()
+            request = await request_for(job, self._catalog)
+            await offload(generation_of, (await self._send(request)).content, request)
+        except RuntimeFailure as failure:
+            log.warning("runtime.proof_failed", code=failure.code, reason=str(failure))
+            return False
+        return True
+
+    async def loaded_model(self) -> str | None:
+        """File name of the checkpoint that jobs get when they name none.
+
+        Raises:
+            RuntimeFailure: the server does not answer.
+        """
+        with translated(self._client):
+            response = await self._client.get("/sdapi/v1/options", timeout=LIST_TIMEOUT.total_seconds())
+        if response.status_code != httpx.codes.OK:
+            raise failure_of(response)
+        title = _json(response).get("sd_model_checkpoint")
+        if not title:
+            return None
+        try:
+            return (await self._catalog.checkpoint(str(title))).file
+        except UnknownName:
+            return str(title)
+
+    async def generate(self, job: Job, on_progress: ProgressCallback) -> Generation:
+        self._is_generating = True
+        try:
+            generation = await self._generate(job, on_progress)
+        except RuntimeFailure as failure:
+            self._doubt(failure)
+            raise
+        finally:
+            self._is_generating = False
+        self._is_proven = self._is_proven or job.tasktype in (TaskType.TEXT_TO_IMAGE, TaskType.IMAGE_TO_IMAGE)
+        return generation
+
+    async def _generate(self, job: Job, on_progress: ProgressCallback) -> Generation:
+        request = await request_for(job, self._catalog)
+        before = self._last_state or await self._control.state()
+        self._last_state = None
+        watch = Watch(self._control, request.task_id, interval=self._watch_interval, hang_after=self._hang_after)
+        sending = asyncio.create_task(self._send(request, any_status=True))
+        watching = asyncio.create_task(watch.until_it_hangs(on_progress))
+        try:
+            await asyncio.wait({sending, watching}, return_when=asyncio.FIRST_COMPLETED)
+            if not sending.done():
+                await watching
+                await self._stop(request, sending)
+                minutes = self._hang_after.total_seconds() / 60
+                raise RuntimeFailure.lost(f"The WebUI has not moved on for {minutes:g} minutes; it must be restarted.")
+            response = await sending
+        except asyncio.CancelledError:
+            await completed(self._stop(request, sending))
+            raise
+        finally:
+            for task in (sending, watching):
+                task.cancel()
+            await asyncio.gather(sending, watching, return_exceptions=True)
+        self._last_state = after = await self._control.state()
+        if watch.saw_interrupt or (after is not None and after.was_interrupted_since(before)):
+            raise RuntimeFailure.interrupted("Somebody else interrupted the WebUI; the task runs again.")
+        if response.status_code != httpx.codes.OK:
+            raise failure_of(response, option_names=request.option_names)
+        return await offload(generation_of, response.content, request)
+
+    async def _send(self, request: WebUiRequest, *, any_status: bool = False) -> httpx.Response:
+        with translated(self._client):
+            response = await self._client.post(
+                request.path, content=request.body, headers={"content-type": "application/json"}
+            )
+        if response.status_code != httpx.codes.OK and not any_status:
+            raise failure_of(response, option_names=request.option_names)
+        return response
+
+    async def _stop(self, request: WebUiRequest, sending: asyncio.Task[httpx.Response]) -> None:
+        """Interrupt our job, and no other, and wait until the server has let go of it."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._stop_within
+        interrupt_at = 0.0
+        while not sending.done() and loop.time() < deadline:
+            # A job that still waits for the server's lock cannot be withdrawn: it is interrupted when it runs. Again
+            # after a while: where nothing tells our job from another, the first may have come before its beginning.
+            if loop.time() >= interrupt_at and await self._control.runs(request.task_id):
+                await self._control.interrupt()
+                interrupt_at = loop.time() + INTERRUPT_INTERVAL.total_seconds()
+            await asyncio.wait({sending}, timeout=STOP_INTERVAL.total_seconds())
+        if not sending.done():
+            log.warning("runtime.stop_timed_out", interrupted=interrupt_at > 0)
+            self._is_proven = False
+
+    def _doubt(self, failure: RuntimeFailure) -> None:
+        if failure.kind in (FailureKind.TRANSIENT, FailureKind.RUNTIME_LOST):
+            self._is_proven = False
+            self._last_state = None
+        if failure.kind is FailureKind.RUNTIME_LOST:
+            self._catalog.forget()
+            self._control.forget()
+        if failure.code == "wrong_model":
+            self._catalog.forget(CHECKPOINTS)
+
+    async def close(self) -> None:
+        if self._proof is not None:
+            self._proof.cancel()
+            await asyncio.wait({self._proof})
+            self._proof = None
+        await self._client.aclose()
+
+
+def _json(response: httpx.Response) -> dict[str, Any]:
+    try:
+        body = json.loads(response.content)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
