@@ -71,6 +71,8 @@ class ComfyUiRuntime:
         #: A prompt has run since the start or the last failure: the execution thread lives.
         self._is_proven = False
         self._probing = asyncio.Lock()
+        #: Tidying that nobody waits for, until `close`.
+        self._chores: set[asyncio.Task[None]] = set()
 
     async def is_ready(self) -> bool:
         async with self._probing:
@@ -101,6 +103,8 @@ class ComfyUiRuntime:
         return generation
 
     async def close(self) -> None:
+        if self._chores:
+            await asyncio.wait(self._chores)
         await self._socket.close()
         await self._server.close()
 
@@ -113,6 +117,7 @@ class ComfyUiRuntime:
                 await self._submit(watch.prompt_id, graph)
                 entry = await self._follower.follow(watch)
                 is_over = True
+                self._forget_soon(watch.prompt_id)
                 return entry
             finally:
                 if not is_over:
@@ -134,6 +139,17 @@ class ComfyUiRuntime:
         if failure:
             raise failure
         return await collect(entry, graph, self._server)
+
+    def _forget_soon(self, prompt_id: str) -> None:
+        chore = asyncio.create_task(self._forget(prompt_id), name="comfyui history")
+        self._chores.add(chore)
+        chore.add_done_callback(self._chores.discard)
+
+    async def _forget(self, prompt_id: str) -> None:
+        try:
+            await self._server.forget(prompt_id)
+        except ServerUnreachable as error:
+            log.warning("comfyui.history_kept", prompt_id=prompt_id, is_refused=error.is_refused)
 
     async def _stop(self, prompt_id: str) -> None:
         """Have the server be rid of this prompt, and of no other."""

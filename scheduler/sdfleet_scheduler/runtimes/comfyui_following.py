@@ -5,12 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from sdfleet.domain.task import JsonObject
-from sdfleet.telemetry import logs
 from sdfleet_scheduler.runtimes.base import RuntimeFailure
 from sdfleet_scheduler.runtimes.comfyui_server import ComfyUiServer, Place, ServerUnreachable
 from sdfleet_scheduler.runtimes.comfyui_socket import ComfyUiSocket, PromptWatch
-
-log = logs.get_logger(__name__)
 
 #: While there is no websocket.
 _POLL_EVERY = timedelta(seconds=0.25)
@@ -30,7 +27,7 @@ class Follower:
         self._look_every = look_every
 
     async def follow(self, watch: PromptWatch) -> JsonObject:
-        """The prompt's history entry, which is taken out of the server's history.
+        """The prompt's history entry.
 
         Raises:
             RuntimeFailure: lost, because the prompt is gone, its server is, or nothing has happened for too long.
@@ -41,7 +38,6 @@ class Follower:
             if watch.is_ending and not watch.has_ended:
                 await watch.wait(_ENDING_WITHIN)
             entry = await self._look(watch)
-        await self._forget(watch.prompt_id)
         return entry
 
     def _patience(self, watch: PromptWatch) -> timedelta:
@@ -82,9 +78,3 @@ class Follower:
         if watch.silence >= self._hang_after:
             minutes = self._hang_after.total_seconds() / 60
             raise RuntimeFailure.lost(f"ComfyUI has done nothing for this workflow for {minutes:g} minutes.")
-
-    async def _forget(self, prompt_id: str) -> None:
-        try:
-            await self._server.forget(prompt_id)
-        except ServerUnreachable as error:
-            log.warning("comfyui.history_kept", prompt_id=prompt_id, is_refused=error.is_refused)
