@@ -43,7 +43,7 @@ class TaskQueue(Protocol):
         (API Reference, ChangeMessageVisibility).
 
         Raises:
-            LeaseLost: the visibility timeout passed; another instance may hold the message.
+            LeaseLost: the visibility timeout passed, and another instance may hold the message; or the 12 hours are over.
         """
 
     def delete(self, receipt: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ParamValidationError
 from botocore.stub import ANY, Stubber
 
-from builders import NOON, a_queued_task, a_running_task, a_task
+from builders import NOON, a_queued_task, a_running_task, a_succeeded_task, a_task
 from sdfleet.aws.artifact_store import S3ArtifactStore
 from sdfleet.aws.clients import READ_TIMEOUT_S, Clients
 from sdfleet.aws.error_mapping import translated
@@ -41,6 +41,17 @@ def an_error(code: str, operation: str = "PutItem", *, message: str = "", **more
             an_error(
                 "InvalidParameterValue",
                 message="Reason: Message does not exist or is not available for visibility timeout change.",
+            ),
+            LeaseLost,
+        ),
+        (
+            an_error("InvalidParameterValue", message="Reason: The receipt handle has expired."),
+            LeaseLost,
+        ),
+        (
+            an_error(
+                "InvalidParameterValue",
+                message="Reason: Total VisibilityTimeout for the message is beyond the limit [43200 seconds]",
             ),
             LeaseLost,
         ),
@@ -144,9 +155,8 @@ def test_the_table_expires_records_by_their_lifetime() -> None:
 
 
 def test_only_a_task_that_wants_something_is_in_the_index() -> None:
-    ended = a_queued_task(finished_at=NOON, notified_at=NOON, status=a_running_task().status.SUCCEEDED)
-    assert DUE_AT in to_item(a_task())
-    assert DUE_AT not in to_item(ended)
+    assert DUE_AT in to_item(a_succeeded_task())
+    assert DUE_AT not in to_item(a_succeeded_task(notified_at=NOON))
 
 
 def test_due_tasks_are_spread_over_the_index() -> None:

@@ -132,6 +132,17 @@ def test_a_lease_is_lost_when_its_visibility_has_passed() -> None:
         queue.extend(message.receipt, LEASE)
 
 
+def test_no_lease_lasts_longer_than_twelve_hours() -> None:
+    clock = FakeClock()
+    queue = MemoryTaskQueue(clock)
+    queue.send("a")
+    (message,) = receive(queue, visibility=timedelta(hours=6))
+    clock.advance(timedelta(hours=5))
+    queue.extend(message.receipt, timedelta(hours=7))
+    with pytest.raises(LeaseLost, match="12 hours"):
+        queue.extend(message.receipt, timedelta(hours=7, seconds=1))
+
+
 def test_the_receipt_of_an_earlier_receive_is_a_lost_lease() -> None:
     clock = FakeClock()
     queue = MemoryTaskQueue(clock)

@@ -12,8 +12,13 @@ from sdfleet.errors import LeaseLost, ObjectNotFound, RecordConflict, SdfleetErr
 
 #: By last part: SQS writes `AWS.SimpleQueueService.MessageNotInflight` or only the end of it.
 _LEASE_LOST = {"ReceiptHandleIsInvalid", "MessageNotInflight"}
-#: InvalidParameterValue stands for many things; with this text, for a message that is visible again.
-_NOT_AVAILABLE = "not available for visibility timeout change"
+#: InvalidParameterValue stands for many things; with these texts, for a message that is visible again, or that will be
+#: because its 12 hours are over.
+_LEASE_LOST_TEXTS = (
+    "not available for visibility timeout change",
+    "receipt handle has expired",
+    "Total VisibilityTimeout for the message is beyond the limit",
+)
 
 #: Reading an object. HEAD answers have no body, so their codes are numbers. Without the right to list the bucket,
 #: S3 says 403 for an object that is not there. The rest are names that no object can have, and archived ones.
@@ -50,7 +55,8 @@ def translated() -> Iterator[None]:
 def _translation(error: ClientError) -> SdfleetError | None:
     details: Any = error.response.get("Error", {})
     code = str(details.get("Code", "")).rsplit(".", 1)[-1]
-    if code in _LEASE_LOST or (code == "InvalidParameterValue" and _NOT_AVAILABLE in str(details.get("Message", ""))):
+    message = str(details.get("Message", ""))
+    if code in _LEASE_LOST or (code == "InvalidParameterValue" and any(text in message for text in _LEASE_LOST_TEXTS)):
         return LeaseLost()
     if code == "ConditionalCheckFailedException" or _is_cancelled_by_condition(code, error):
         return RecordConflict()

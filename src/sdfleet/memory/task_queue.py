@@ -13,6 +13,8 @@ from sdfleet.ports import Clock, QueueMessage
 
 #: A waiting receive looks again this often: a fake clock that was moved tells nobody.
 _POLL_S = 0.005
+#: SQS keeps one receive invisible this long in all (API Reference, ChangeMessageVisibility).
+_LONGEST_LEASE = timedelta(hours=12)
 
 
 @dataclass
@@ -21,6 +23,7 @@ class _Entry:
     body: str
     visible_at: datetime
     receipt: str | None = None
+    received_at: datetime | None = None
     receive_count: int = 0
 
 
@@ -60,10 +63,12 @@ class MemoryTaskQueue:
 
     def extend(self, receipt: str, by: timedelta) -> None:
         with self._changed:
-            entry = self._entry(receipt)
-            if entry is None or entry.visible_at <= self._clock.now():
+            entry, now = self._entry(receipt), self._clock.now()
+            if entry is None or entry.received_at is None or entry.visible_at <= now:
                 raise LeaseLost
-            entry.visible_at = self._clock.now() + by
+            if now + by > entry.received_at + _LONGEST_LEASE:
+                raise LeaseLost("The message was held for 12 hours; SQS gives no more.")
+            entry.visible_at = now + by
             self._changed.notify_all()
 
     def delete(self, receipt: str) -> None:
@@ -108,6 +113,7 @@ class MemoryTaskQueue:
                 continue
             entry.receive_count += 1
             entry.receipt = str(uuid.uuid4())
+            entry.received_at = now
             entry.visible_at = now + visibility
             received.append(QueueMessage(entry.message_id, entry.receipt, entry.body, entry.receive_count))
         return received
