@@ -43,7 +43,7 @@ class TaskQueue(Protocol):
         (API Reference, ChangeMessageVisibility).
 
         Raises:
-            LeaseLost: the visibility timeout passed, and another instance may hold the message; or the 12 hours are over.
+            LeaseLost: the visibility timeout passed (another instance may hold the message), or the 12 hours did.
         """
 
     def delete(self, receipt: str) -> None:
