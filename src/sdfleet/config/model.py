@@ -58,12 +58,20 @@ ModelFilename = Annotated[
 ]
 
 
+#: Keys of the seed documents, and units, that are not plain camel case.
+_KEYS = {"api_gateway": "APIGW", "runtimes": "modelsRuntime", "max_size_mib": "maxSizeMiB"}
+
+
+def _key(name: str) -> str:
+    return _KEYS.get(name) or to_camel(name)
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
         strict=True,
-        alias_generator=to_camel,
+        alias_generator=_key,
         validate_by_name=True,
         validate_by_alias=True,
     )
@@ -108,7 +116,7 @@ class InputsConfig(_Section):
     allowed_hosts: tuple[HostName, ...] = Field(default=(), strict=False)
     allowed_buckets: tuple[BucketName, ...] = Field(default=(), strict=False)
     #: One input's largest size. An instance holds the inputs of two tasks in memory.
-    max_size_mib: int = Field(default=64, ge=1, le=1024, alias="maxSizeMiB")
+    max_size_mib: int = Field(default=64, ge=1, le=1024)
 
     @property
     def max_size_bytes(self) -> int:
@@ -121,11 +129,10 @@ class Config(_Section):
     stack_name: StackName = "sdfleet"
     #: None: no model bucket, hence no dynamic model look-ups.
     model_bucket_arn: BucketArn | None = None
-    api_gateway: ApiGatewayConfig = Field(default=ApiGatewayConfig(), alias="APIGW")
+    api_gateway: ApiGatewayConfig = ApiGatewayConfig()
     runtimes: tuple[RuntimeConfig, ...] = Field(
         default=(RuntimeConfig(name="sdruntime", type=RuntimeType.SDWEBUI, model_filename=DEFAULT_MODEL),),
         strict=False,
-        alias="modelsRuntime",
     )
     inputs: InputsConfig = InputsConfig()
     #: Requests that may wait for their task's end at once (`Prefer: wait`); 0: none.
