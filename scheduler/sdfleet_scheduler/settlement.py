@@ -34,6 +34,8 @@ log = logs.get_logger(__name__)
 RETRY_FOR_S = 60
 #: A batch of 64 pictures must not open 64 connections.
 PARALLEL_UPLOADS = 8
+#: Files in the record: at about 400 bytes each half of DynamoDB's 400 KB item. All of them are in the `.out`.
+MAX_RECORDED = 500
 _UNKNOWN_TYPE = ("bin", "application/octet-stream")
 
 
@@ -71,7 +73,7 @@ class Settlement:
                 current,
                 run=run.message.run,
                 token=run.token,
-                artifacts=tuple(artifacts),
+                artifacts=tuple(artifacts[:MAX_RECORDED]),
                 output_url=output_url,
                 now=self._clock.now(),
             ),
