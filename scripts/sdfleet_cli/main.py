@@ -1,0 +1,23 @@
+"""`sdfleet`: parses, calls, prints."""
+
+from __future__ import annotations
+
+import click
+
+from sdfleet_cli.commands.deploy import deploy
+from sdfleet_cli.commands.destroy import destroy
+from sdfleet_cli.commands.local import local
+from sdfleet_cli.console import HELP_NAMES
+
+
+@click.group(context_settings=HELP_NAMES)
+def main() -> None:
+    """A fleet of GPU instances as an image-generation API."""
+
+
+main.add_command(deploy)
+main.add_command(destroy)
+main.add_command(local)
+
+if __name__ == "__main__":
+    main(prog_name="sdfleet")

@@ -1,0 +1,58 @@
+"""What a local deployment consists of, decided before anything starts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sdfleet.domain.task import DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT, RuntimeType
+
+DEPLOYMENT_ID = "local"
+#: What every instance runs until something rolls out another.
+RELEASE = "1.0.0"
+#: moto keeps regions apart; the seeds' commands name this one.
+REGION = "us-east-1"
+#: Free on most machines, and easy to remember.
+DEFAULT_PORT = 8080
+
+
+@dataclass(frozen=True)
+class PlannedRuntime:
+    name: str
+    type: RuntimeType
+    #: The user's own server; None for the test pattern.
+    url: str | None = None
+    model_filename: str | None = None
+    dynamic_model: bool = False
+    timeout_s: int = int(DEFAULT_TIMEOUT.total_seconds())
+    max_attempts: int = DEFAULT_MAX_ATTEMPTS
+
+
+@dataclass(frozen=True)
+class LocalPlan:
+    runtimes: tuple[PlannedRuntime, ...]
+    #: Of each runtime's group; 0: it starts at zero and wakes with a message.
+    instances: int
+    #: Where the API listens.
+    port: int
+    #: Requests a second, and how many may come at once.
+    rate: float
+    burst: int
+    waiting_cap: int
+    link_lifetime_s: int
+    max_input_bytes: int
+    allowed_hosts: tuple[str, ...] = ()
+    allowed_buckets: tuple[str, ...] = ()
+    model_bucket: str | None = None
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> LocalPlan:
+        fields: dict[str, Any] = json.loads(text)
+        runtimes = [PlannedRuntime(**{**one, "type": RuntimeType(one["type"])}) for one in fields.pop("runtimes")]
+        for name in ("allowed_hosts", "allowed_buckets"):
+            fields[name] = tuple(fields[name])
+        return cls(runtimes=tuple(runtimes), **fields)

@@ -1,0 +1,95 @@
+"""From the configuration file and the command line to the plan of a local deployment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from sdfleet.config import Config, RuntimeConfig
+from sdfleet.domain.task import RuntimeType
+from sdfleet.errors import LocalModeError
+from sdfleet_local import runtime_probe
+from sdfleet_local.plan import LocalPlan, PlannedRuntime
+
+
+@dataclass(frozen=True)
+class LocalOptions:
+    """What the command line says; the command has checked that it goes together."""
+
+    instances: int
+    port: int
+    runtime_type: RuntimeType | None = None
+    runtime_url: str | None = None
+    runtime_name: str | None = None
+
+
+@dataclass(frozen=True)
+class Planned:
+    plan: LocalPlan
+    #: What differs from the configuration file, for the user to know.
+    notes: tuple[str, ...]
+
+
+def plan_deployment(config: Config, options: LocalOptions) -> Planned:
+    """Raises:
+    LocalModeError: an option speaks of one runtime where there are several, or the user's server does not answer.
+    """
+    _check_single(config, options)
+    runtimes = []
+    notes = []
+    for configured in config.runtimes:
+        if options.runtime_url is not None and options.runtime_type is not None:
+            planned = _on_own_server(configured, options.runtime_type, options.runtime_url)
+        else:
+            planned = _on_test_pattern(configured)
+            if configured.type is not RuntimeType.TEST_PATTERN:
+                notes.append(
+                    f"{options.runtime_name or configured.name}: test pictures instead of {configured.type};"
+                    " --runtime-type and --runtime-url use your own server"
+                )
+        runtimes.append(replace(planned, name=options.runtime_name or planned.name))
+    throttle = config.api_gateway.throttle
+    plan = LocalPlan(
+        runtimes=tuple(runtimes),
+        instances=options.instances,
+        port=options.port,
+        rate=throttle.rate_limit,
+        burst=throttle.burst_limit,
+        waiting_cap=config.waiting_cap,
+        link_lifetime_s=config.link_lifetime_s,
+        max_input_bytes=config.inputs.max_size_bytes,
+        allowed_hosts=config.inputs.allowed_hosts,
+        allowed_buckets=config.inputs.allowed_buckets,
+        model_bucket=config.model_bucket,
+    )
+    return Planned(plan, tuple(notes))
+
+
+def _check_single(config: Config, options: LocalOptions) -> None:
+    if len(config.runtimes) == 1:
+        return
+    for option, value in (("--runtime-url", options.runtime_url), ("--runtime-name", options.runtime_name)):
+        if value is not None:
+            names = ", ".join(runtime.name for runtime in config.runtimes)
+            raise LocalModeError(f"{option} is for one runtime and the configuration has {names}; keep one of them.")
+
+
+def _on_own_server(configured: RuntimeConfig, runtime_type: RuntimeType, url: str) -> PlannedRuntime:
+    url = runtime_probe.checked_url(url)
+    return replace(
+        _on_test_pattern(configured),
+        type=runtime_type,
+        url=url,
+        model_filename=runtime_probe.probe(runtime_type, url),
+        dynamic_model=configured.dynamic_model and runtime_type is RuntimeType.SDWEBUI,
+    )
+
+
+def _on_test_pattern(configured: RuntimeConfig) -> PlannedRuntime:
+    return PlannedRuntime(
+        name=configured.name,
+        type=RuntimeType.TEST_PATTERN,
+        model_filename=configured.model_filename,
+        dynamic_model=configured.dynamic_model,
+        timeout_s=configured.task_timeout_s,
+        max_attempts=configured.max_attempts,
+    )

@@ -1,0 +1,125 @@
+"""Creates the deployment's resources in the embedded endpoint: what the CDK stacks are to the cloud."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sdfleet.aws.clients import Clients
+from sdfleet.aws.release_store import SsmReleaseStore
+from sdfleet.aws.task_table import table_definition
+from sdfleet.domain import names
+from sdfleet.environment import DeploymentEnvironment, RuntimeEnvironment
+from sdfleet_local.plan import DEPLOYMENT_ID, RELEASE, PlannedRuntime
+
+#: SQS's longest; longer than any outage (architecture section 3).
+RETENTION = timedelta(days=14)
+#: A backstop only: attempts are counted in the task's record, and drains must not end in the dead-letter queue.
+MAX_RECEIVE_COUNT = 100
+
+#: Messages of ours, accepted and recorded. All others go to the submission handler first.
+_ACCEPTED = {"accepted": ["1"]}
+_NOT_ACCEPTED = {"accepted": [{"exists": False}]}
+
+
+@dataclass(frozen=True)
+class QueueAddress:
+    url: str
+    arn: str
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What was made."""
+
+    deployment: DeploymentEnvironment
+    submissions: QueueAddress
+    #: Of the fleets and of the submissions.
+    dead_letter_queues: tuple[QueueAddress, ...]
+
+
+def provision(clients: Clients, runtimes: Sequence[PlannedRuntime], *, model_bucket: str | None) -> Resources:
+    """Raises:
+    botocore's errors: the endpoint does not do what it is for; nothing here can mend that.
+    """
+    request_topic = clients.sns.create_topic(Name=f"{DEPLOYMENT_ID}-requests")["TopicArn"]
+    result_topic = clients.sns.create_topic(Name=f"{DEPLOYMENT_ID}-results")["TopicArn"]
+    dead_letter_queues = []
+    environments = []
+    for runtime in runtimes:
+        dead_letters = _queue(clients, f"{names.fleet_name(DEPLOYMENT_ID, runtime.name)}-dead-letters")
+        queue = _queue(clients, names.fleet_name(DEPLOYMENT_ID, runtime.name), dead_letters=dead_letters)
+        _subscribe(clients, request_topic, queue, {**_ACCEPTED, "runtime": [runtime.name]}, is_raw=True)
+        dead_letter_queues.append(dead_letters)
+        environments.append(_runtime_environment(runtime, queue, dead_letters))
+        releases = SsmReleaseStore(clients.ssm, DEPLOYMENT_ID)
+        releases.write(runtime.name, "image-version", RELEASE)
+        releases.write(runtime.name, "deployment-status", "stable")
+    dead_submissions = _queue(clients, f"{DEPLOYMENT_ID}-submissions-dead-letters")
+    submissions = _queue(clients, f"{DEPLOYMENT_ID}-submissions", dead_letters=dead_submissions)
+    # In its envelope: the message's attributes choose the runtime of a v1alpha1 sender.
+    _subscribe(clients, request_topic, submissions, _NOT_ACCEPTED, is_raw=False)
+
+    table_name = f"{DEPLOYMENT_ID}-tasks"
+    clients.dynamodb.create_table(**table_definition(table_name))
+    output_bucket, inbox_bucket = f"sdfleet-{DEPLOYMENT_ID}-output", f"sdfleet-{DEPLOYMENT_ID}-inbox"
+    for bucket in filter(None, (output_bucket, inbox_bucket, model_bucket)):
+        clients.s3.create_bucket(Bucket=bucket)
+    if model_bucket is not None:
+        _list_models(clients, model_bucket, runtimes)
+    deployment = DeploymentEnvironment(
+        deployment_id=DEPLOYMENT_ID,
+        table_name=table_name,
+        output_bucket=output_bucket,
+        inbox_bucket=inbox_bucket,
+        request_topic_arn=request_topic,
+        result_topic_arn=result_topic,
+        runtimes=tuple(environments),
+        model_bucket=model_bucket,
+    )
+    return Resources(deployment, submissions, (*dead_letter_queues, dead_submissions))
+
+
+def _queue(clients: Clients, name: str, *, dead_letters: QueueAddress | None = None) -> QueueAddress:
+    attributes = {"MessageRetentionPeriod": str(int(RETENTION.total_seconds()))}
+    if dead_letters is not None:
+        attributes["RedrivePolicy"] = json.dumps(
+            {"deadLetterTargetArn": dead_letters.arn, "maxReceiveCount": MAX_RECEIVE_COUNT}
+        )
+    url = clients.sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]  # type: ignore[arg-type]
+    arn = clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    return QueueAddress(url, arn)
+
+
+def _subscribe(
+    clients: Clients, topic_arn: str, queue: QueueAddress, policy: Mapping[str, object], *, is_raw: bool
+) -> None:
+    clients.sns.subscribe(
+        TopicArn=topic_arn,
+        Protocol="sqs",
+        Endpoint=queue.arn,
+        Attributes={"FilterPolicy": json.dumps(policy), "RawMessageDelivery": str(is_raw).lower()},
+    )
+
+
+def _runtime_environment(
+    runtime: PlannedRuntime, queue: QueueAddress, dead_letters: QueueAddress
+) -> RuntimeEnvironment:
+    return RuntimeEnvironment(
+        name=runtime.name,
+        type=runtime.type,
+        queue_url=queue.url,
+        dead_letter_queue_url=dead_letters.url,
+        model_filename=runtime.model_filename,
+        dynamic_model=runtime.dynamic_model,
+        timeout_s=runtime.timeout_s,
+        max_attempts=runtime.max_attempts,
+    )
+
+
+def _list_models(clients: Clients, bucket: str, runtimes: Sequence[PlannedRuntime]) -> None:
+    # Acceptance looks for a model's object, never into it.
+    for filename in {runtime.model_filename for runtime in runtimes if runtime.model_filename}:
+        clients.s3.put_object(Bucket=bucket, Key=f"{names.CHECKPOINT_PREFIX}{filename}", Body=b"")

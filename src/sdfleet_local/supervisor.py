@@ -1,0 +1,270 @@
+"""Owns the processes of a local deployment, from the first port to the last kill."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import secrets
+import signal
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from sdfleet.aws.clients import Clients
+from sdfleet.aws.clock import SystemClock
+from sdfleet.aws.task_queue import SqsTaskQueue
+from sdfleet.domain import names
+from sdfleet.environment import DeploymentEnvironment, HandlerEnvironment, SchedulerEnvironment
+from sdfleet.errors import LocalModeError
+from sdfleet.telemetry import logs
+from sdfleet_local import child, processes
+from sdfleet_local.child import Child
+from sdfleet_local.control import ControlServer, ControlTarget
+from sdfleet_local.function_settings import FunctionSettings
+from sdfleet_local.group import LocalGroup
+from sdfleet_local.instance import InstanceDescription, SchedulerLauncher
+from sdfleet_local.loopback import free_port, listens
+from sdfleet_local.outputs import outputs_of
+from sdfleet_local.plan import DEPLOYMENT_ID, REGION, RELEASE, LocalPlan
+from sdfleet_local.processes import ProcessIdentity, identify
+from sdfleet_local.progress import ProgressWriter, Step, StepKind
+from sdfleet_local.provisioning import Resources, provision
+from sdfleet_local.state_file import ControlAccess, LocalDirectory, LocalState
+
+log = logs.get_logger(__name__)
+
+#: Ready within 15 s on two free cores; a busy machine gets four times that before it counts as failed.
+START_PATIENCE = timedelta(seconds=60)
+#: A scheduler that fails thrice in a row is not going to start: bad arguments or a broken installation.
+MAX_DEATHS_AT_BOOT = 3
+#: Time for tasks in hand to be given back when the deployment stops; their records end with it anyway.
+STOP_GRACE = timedelta(seconds=8)
+#: How often the groups look after their instances.
+TICK_S = 0.2
+
+
+class _Stopped(Exception):
+    """SIGTERM came."""
+
+
+class Supervisor:
+    def __init__(self, plan: LocalPlan, directory: LocalDirectory, progress: ProgressWriter) -> None:
+        self._plan = plan
+        self._directory = directory
+        self._progress = progress
+        self._clock = SystemClock()
+        self._stopping = threading.Event()
+        self._children: dict[str, Child] = {}
+        self._groups: list[LocalGroup] = []
+        self._functions_environment: dict[str, str] = {}
+        self._control_access: ControlAccess | None = None
+        self._is_ready = False
+
+    def run(self) -> int:
+        """Returns the process's exit status once everything has ended."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stopping.set())
+        last = Step(StepKind.FAILED, "It was stopped before it was ready.")
+        try:
+            self._start()
+            self._is_ready = True
+            self._save()
+            self._progress.end(Step(StepKind.READY))
+            self._watch()
+        except _Stopped:
+            log.info("supervisor.stopping")
+        except BrokenPipeError:
+            log.warning("supervisor.abandoned")
+        except LocalModeError as error:
+            log.error("supervisor.failed", reason=str(error))
+            last = Step(StepKind.FAILED, str(error))
+        except Exception as error:  # the last line of a process: nothing may be left running
+            log.exception("supervisor.crashed")
+            last = Step(StepKind.FAILED, f"{type(error).__name__}; see {self._directory.logs / 'supervisor.log'}.")
+        self._stop()
+        if not self._is_ready:
+            self._say_last(last)
+        return 0 if self._is_ready else 1
+
+    def _start(self) -> None:
+        self._save()
+        self._progress.step("embedded AWS endpoint")
+        endpoint_port = free_port()
+        endpoint_url = f"http://127.0.0.1:{endpoint_port}"
+        environment = {**child.base_environment(), "AWS_ENDPOINT_URL": endpoint_url}
+        scratch = self._directory.scratch / "aws-endpoint"
+        scratch.mkdir(parents=True, exist_ok=True)
+        self._spawn("aws-endpoint", "--port", str(endpoint_port), environment={**environment, "TMPDIR": str(scratch)})
+        # Built while the endpoint starts: it costs the SDK half a second.
+        clients = Clients(region=REGION, endpoint_url=endpoint_url)
+        _ = clients.sqs, clients.sns, clients.ssm, clients.dynamodb, clients.s3
+        self._wait_for("the embedded AWS endpoint", lambda: listens(endpoint_port))
+
+        self._progress.step("queues, topics, table and buckets")
+        resources = provision(clients, self._plan.runtimes, model_bucket=self._plan.model_bucket)
+
+        count = self._plan.instances * len(self._plan.runtimes)
+        self._progress.step(f"API and {count} instance{'' if count == 1 else 's'}")
+        api_key = secrets.token_urlsafe(30)
+        self._functions_environment = {
+            **environment,
+            **resources.deployment.to_env(),
+            **HandlerEnvironment(self._plan.waiting_cap, self._plan.link_lifetime_s).to_env(),
+            **self._function_settings(resources, api_key).to_env(),
+        }
+        self._spawn("functions", environment=self._functions_environment)
+        self._groups = self._build_groups(resources.deployment, clients, environment, f"127.0.0.1:{endpoint_port}")
+        control = ControlServer(ControlTarget(self._describe, self._interrupt))
+        control.start()
+        self._control_access = control.access
+        self._tick()
+        self._wait_for("the API and its instances", self._everything_answers)
+        self._directory.write_outputs(
+            outputs_of(
+                resources.deployment,
+                api_port=self._plan.port,
+                api_key=api_key,
+                endpoint_url=endpoint_url,
+                outputs_file=self._directory.outputs_file,
+            )
+        )
+
+    def _function_settings(self, resources: Resources, api_key: str) -> FunctionSettings:
+        return FunctionSettings(
+            port=self._plan.port,
+            api_key=api_key,
+            rate=self._plan.rate,
+            burst=self._plan.burst,
+            submissions=resources.submissions,
+            dead_letter_queues=resources.dead_letter_queues,
+        )
+
+    def _build_groups(
+        self, deployment: DeploymentEnvironment, clients: Clients, environment: dict[str, str], endpoint_host: str
+    ) -> list[LocalGroup]:
+        schedulers = {
+            runtime.name: SchedulerEnvironment(
+                runtime=runtime.name,
+                runtime_url=runtime.url,
+                # S3's own links are public in the cloud; here they lead to the endpoint.
+                allowed_hosts=(*self._plan.allowed_hosts, endpoint_host),
+                allowed_buckets=self._plan.allowed_buckets,
+                max_input_bytes=self._plan.max_input_bytes,
+                link_lifetime_s=self._plan.link_lifetime_s,
+            )
+            for runtime in self._plan.runtimes
+        }
+        launcher = SchedulerLauncher(
+            deployment, schedulers, environment, RELEASE, REGION, self._directory.logs, self._directory.scratch
+        )
+        return [
+            LocalGroup(
+                name=names.fleet_name(DEPLOYMENT_ID, runtime.name),
+                runtime=runtime.name,
+                capacity=self._plan.instances,
+                launcher=launcher,
+                clock=self._clock,
+                depth=SqsTaskQueue(clients.sqs, runtime.queue_url).depth,
+            )
+            for runtime in deployment.runtimes
+        ]
+
+    def _spawn(self, role: str, *arguments: str, environment: dict[str, str]) -> None:
+        module = f"sdfleet_local.{role.replace('-', '_')}"
+        log_file = self._directory.logs / f"{role}.log"
+        self._children[role] = child.start(module, *arguments, environment=environment, log_file=log_file)
+        self._save()
+
+    def _wait_for(self, what: str, is_true: Callable[[], bool]) -> None:
+        end = time.monotonic() + START_PATIENCE.total_seconds()
+        while not is_true():
+            self._pause()
+            for role, one in self._children.items():
+                if not one.is_running:
+                    raise LocalModeError(f"{role} did not start: {one.last_words() or 'it said nothing'}")
+            if time.monotonic() > end:
+                seconds = int(START_PATIENCE.total_seconds())
+                raise LocalModeError(f"{what} did not answer within {seconds} s; see {self._directory.logs}.")
+
+    def _everything_answers(self) -> bool:
+        self._tick()
+        for group in self._groups:
+            if group.deaths_at_boot >= MAX_DEATHS_AT_BOOT:
+                raise LocalModeError(f"The instances of {group.runtime} die at boot: {group.last_words}")
+        return all(group.is_at_capacity for group in self._groups) and _is_healthy(self._plan.port)
+
+    def _watch(self) -> None:
+        log.info("supervisor.ready", port=self._plan.port)
+        while True:
+            self._pause()
+            self._tick()
+            if not self._children["aws-endpoint"].is_running:
+                # Queues and records were in its memory: what is left would only fail.
+                raise LocalModeError("The embedded AWS endpoint has died; run ./deploy.sh --local again.")
+            if not self._children["functions"].is_running:
+                log.error("functions.died", last_words=self._children["functions"].last_words())
+                self._pause(1.0)
+                self._spawn("functions", environment=self._functions_environment)
+
+    def _tick(self) -> None:
+        changed = [group.name for group in self._groups if group.tick()]
+        if changed:
+            self._save()
+
+    def _pause(self, seconds: float = TICK_S) -> None:
+        if self._stopping.wait(seconds):
+            raise _Stopped
+
+    def _stop(self) -> None:
+        ends_at = datetime.now(UTC) + STOP_GRACE
+        functions = self._children.get("functions")
+        if functions is not None and functions.is_running:
+            functions.process.terminate()
+        for group in self._groups:
+            group.stop(at=ends_at)
+        while any(group.instances() for group in self._groups) and datetime.now(UTC) < ends_at + STOP_GRACE:
+            for group in self._groups:
+                group.tick()
+            time.sleep(TICK_S / 4)
+        processes.stop(self._recorded(), grace=timedelta(seconds=2))
+        for one in self._children.values():
+            one.process.poll()
+        self._directory.forget()
+        log.info("supervisor.stopped")
+
+    def _recorded(self) -> tuple[ProcessIdentity, ...]:
+        identities = [one.identity for one in self._children.values()]
+        identities += [instance.identity for group in self._groups for instance in group.instances()]
+        return tuple(identity for identity in identities if identity is not None)
+
+    def _save(self) -> None:
+        own = identify(os.getpid())
+        if own is not None:
+            self._directory.write_state(LocalState(own, self._recorded(), self._control_access, self._is_ready))
+
+    def _describe(self) -> list[InstanceDescription]:
+        return [description for group in self._groups for description in group.describe()]
+
+    def _interrupt(self, instance_id: str) -> datetime:
+        for group in self._groups:
+            if any(instance.instance_id == instance_id for instance in group.instances()):
+                return group.interrupt(instance_id)
+        raise LocalModeError(f"There is no instance {instance_id}; `sdfleet local instances` lists them.")
+
+    def _say_last(self, step: Step) -> None:
+        try:
+            self._progress.end(step)
+        except BrokenPipeError:
+            log.warning("supervisor.abandoned")
+
+
+def _is_healthy(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5.0)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
