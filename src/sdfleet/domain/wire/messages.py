@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from sdfleet.domain import names
 from sdfleet.domain.task import JsonObject, Task
+from sdfleet.domain.wire.reader import parse_json
 from sdfleet.errors import MalformedMessage
 
 #: SNS takes 256 KiB with attributes; a raised topic loses subscriber kinds (API Reference, SetTopicAttributes).
@@ -100,7 +101,7 @@ def readable_id(message: JsonObject) -> str | None:
 
 def _object(text: str) -> JsonObject:
     try:
-        value = json.loads(text)
+        value = parse_json(text)
     except (ValueError, RecursionError) as error:
         raise MalformedMessage("the message is not JSON") from error
     if not isinstance(value, dict):

@@ -33,16 +33,29 @@ def parse_object(body: str | bytes) -> JsonObject:
         InvalidRequest: it is not JSON, or not an object.
     """
     try:
-        # NaN and Infinity are no JSON; Python's parser takes them unless told.
-        value = json.loads(body, parse_constant=_refuse_constant)
+        value = parse_json(body)
     except (ValueError, RecursionError) as error:
         where = f" (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
         raise InvalidRequest((FieldError("", f"the body is not valid JSON{where}"),)) from error
     if not isinstance(value, dict):
         raise InvalidRequest((FieldError("", "the body must be a JSON object"),))
+    refuse_deep(value)
+    return value
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Raises:
+    ValueError, RecursionError: it is not JSON; NaN and Infinity, which Python takes unless told, are none.
+    """
+    return json.loads(text, parse_constant=_refuse_constant)
+
+
+def refuse_deep(value: JsonObject) -> None:
+    """Raises:
+    InvalidRequest: it is nested more than `MAX_DEPTH` levels deep.
+    """
     if _is_deeper(value, MAX_DEPTH):
         raise InvalidRequest((FieldError("", f"the body is nested more than {MAX_DEPTH} levels deep"),))
-    return value
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
@@ -161,7 +174,7 @@ class Reader:
             if key not in known:
                 near = difflib.get_close_matches(key, known, n=1)
                 hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(known)}."
-                self.refuse(f"{path}.{key}", f"is not a field of this. {hint}")
+                self.refuse(f"{path}.{key}" if path else key, f"is not a field of this. {hint}")
 
 
 def _is_encodable(text: str) -> bool:

@@ -34,9 +34,10 @@ _METADATA_KEYS = (
 MAX_GROUP_LENGTH = 128
 #: Above the 12 hours for which SQS can keep a message invisible, a task cannot be held by one instance.
 MAX_TIMEOUT_S = 11 * 3600
+MAX_PRIORITY = 9
 
 #: `POST /task` names the WebUI's own path.
-_TASK_APIS = {
+TASK_APIS = {
     "/sdapi/v1/txt2img": TaskType.TEXT_TO_IMAGE,
     "/sdapi/v1/img2img": TaskType.IMAGE_TO_IMAGE,
     "/sdapi/v1/extra-single-image": TaskType.EXTRA_SINGLE_IMAGE,
@@ -129,7 +130,7 @@ def _read_options(reader: Reader, metadata: JsonObject, at: str) -> TaskOptions:
     if metadata.get("output_format") is not None:
         output_format = reader.choice(metadata, "output_format", f"{at}output_format", OutputFormat)
     return TaskOptions(
-        priority=reader.integer(metadata, "priority", f"{at}priority", low=0, high=9) or 0,
+        priority=reader.integer(metadata, "priority", f"{at}priority", low=0, high=MAX_PRIORITY) or 0,
         timeout_s=reader.integer(metadata, "timeout_s", f"{at}timeout_s", low=1, high=MAX_TIMEOUT_S),
         output_format=output_format,
         group=group,
@@ -175,9 +176,9 @@ def read_task_api(body: JsonObject) -> Draft:
     reader = Reader()
     api = reader.text(body, "api", "api")
     payload = dict(reader.object(body, "payload", "payload"))
-    tasktype = _TASK_APIS.get(api.rstrip("/")) if api else None
+    tasktype = TASK_APIS.get(api.rstrip("/")) if api else None
     if api and tasktype is None:
-        reader.refuse("api", f"must be one of {', '.join(_TASK_APIS)}")
+        reader.refuse("api", f"must be one of {', '.join(TASK_APIS)}")
     choice = move_model_choice(reader, payload, "payload")
     return Draft(
         api_version=ApiVersion.TASK,

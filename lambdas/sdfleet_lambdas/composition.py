@@ -1,0 +1,92 @@
+"""The concrete things behind the handlers, built once per process."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from threading import Lock
+
+from sdfleet.aws.artifact_store import S3ArtifactStore
+from sdfleet.aws.clients import Clients
+from sdfleet.aws.clock import SystemClock
+from sdfleet.aws.task_queue import SqsTaskQueue
+from sdfleet.aws.task_table import DynamoTaskStore
+from sdfleet.aws.topic import SnsTopic
+from sdfleet.aws.waiting_room import DynamoWaitingRoom
+from sdfleet.environment import DeploymentEnvironment, HandlerEnvironment
+from sdfleet.ports import ArtifactStore, Clock, TaskQueue, TaskStore, Topic, WaitingRoom
+from sdfleet.telemetry import logs
+from sdfleet_lambdas.model_catalog import ModelCatalog
+
+_building = Lock()
+
+
+@dataclass(frozen=True)
+class Services:
+    """What a handler works with. Tests build it from `sdfleet.memory`."""
+
+    deployment: DeploymentEnvironment
+    tasks: TaskStore
+    artifacts: ArtifactStore
+    #: Where accepted tasks go out.
+    requests: Topic
+    #: Where notices go out.
+    results: Topic
+    #: The fleets' queues, by the runtime's name.
+    queues: Mapping[str, TaskQueue]
+    waiting_room: WaitingRoom
+    models: ModelCatalog
+    clock: Clock
+    #: Of the links in answers.
+    link_lifetime: timedelta
+    #: Ids of tasks, runs, uploads and places in the waiting room.
+    new_id: Callable[[], str]
+    #: Takes seconds.
+    sleep: Callable[[float], None]
+
+
+def build(environ: Mapping[str, str]) -> Services:
+    """Raises:
+    ConfigError: the environment is not what the deployment writes.
+    """
+    deployment = DeploymentEnvironment.from_env(environ)
+    handlers = HandlerEnvironment.from_env(environ)
+    clients = Clients()
+    artifacts = S3ArtifactStore(clients.s3)
+    clock = SystemClock()
+    return Services(
+        deployment=deployment,
+        tasks=DynamoTaskStore(clients.dynamodb, deployment.table_name),
+        artifacts=artifacts,
+        requests=SnsTopic(clients.sns, deployment.request_topic_arn),
+        results=SnsTopic(clients.sns, deployment.result_topic_arn),
+        queues={runtime.name: SqsTaskQueue(clients.sqs, runtime.queue_url) for runtime in deployment.runtimes},
+        waiting_room=DynamoWaitingRoom(clients.dynamodb, deployment.table_name, handlers.waiting_cap),
+        models=ModelCatalog(artifacts, clock, deployment.model_bucket),
+        clock=clock,
+        link_lifetime=timedelta(seconds=handlers.link_lifetime_s),
+        new_id=_random_id,
+        sleep=time.sleep,
+    )
+
+
+def services() -> Services:
+    """This process's own, from its environment; sets up logging on the way."""
+    # boto3 must not build clients in two threads at once, and local mode calls handlers from many.
+    with _building:
+        return _services()
+
+
+@cache
+def _services() -> Services:
+    logs.configure(HandlerEnvironment.from_env(os.environ).log_level)
+    return build(os.environ)
+
+
+def _random_id() -> str:
+    return uuid.uuid4().hex

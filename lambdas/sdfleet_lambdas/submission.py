@@ -1,0 +1,114 @@
+"""What came to the request topic without `accepted`: validated, recorded, routed and published like any request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from sdfleet.domain import names
+from sdfleet.domain.task import Failure, JsonObject
+from sdfleet.domain.wire import messages
+from sdfleet.domain.wire.draft import Draft
+from sdfleet.domain.wire.reader import parse_object, refuse_deep
+from sdfleet.domain.wire.requests import read_direct_message
+from sdfleet.errors import (
+    FieldError,
+    InvalidRequest,
+    MalformedMessage,
+    ObjectNotFound,
+    PayloadTooLarge,
+    TaskConflict,
+)
+from sdfleet_lambdas import composition, kept_letters
+from sdfleet_lambdas.acceptance import accept
+from sdfleet_lambdas.composition import Services
+from sdfleet_lambdas.idempotency import message_key
+from sdfleet_lambdas.sqs_batch import QueuedMessage, handle_each
+
+#: Parsed, a content takes several times its size in a Lambda's memory. Pictures go in as links, not inline.
+MAX_CONTENT_BYTES = 32 * 1024 * 1024
+
+
+def handler(event: Mapping[str, Any], _context: Any) -> dict[str, Any]:
+    """Lambda's entry point: the submission queue's event source mapping."""
+    return handle(event, composition.services())
+
+
+def handle(event: Mapping[str, Any], services: Services) -> dict[str, Any]:
+    return handle_each(event, lambda message: _submit(message, services))
+
+
+def _submit(message: QueuedMessage, services: Services) -> None:
+    try:
+        body, envelope_attributes = messages.unwrap(message.body)
+    except MalformedMessage as error:
+        kept_letters.refuse(message, _malformed(error), services, task_id=error.task_id)
+        return
+    task_id = messages.readable_id(body)
+    try:
+        draft = _read(body, {**message.attributes, **envelope_attributes}, services)
+    except InvalidRequest as error:
+        kept_letters.refuse(message, _invalid(error), services, task_id=task_id)
+        return
+    # Derived, so that a second delivery finds the first one's task.
+    draft = draft if draft.id is not None else replace(draft, id=f"message-{message.message_id}")
+    try:
+        accept(draft, services, idempotency_key=message_key(message.message_id))
+    except InvalidRequest as error:
+        failure = _invalid(error)
+    except TaskConflict as error:
+        failure = Failure("task_conflict", str(error), permanent=True)
+    else:
+        return
+    kept_letters.refuse(message, failure, services, task_id=task_id, runtime=draft.runtime, context=draft.context)
+
+
+def _read(body: JsonObject, attributes: Mapping[str, str], services: Services) -> Draft:
+    """Raises:
+    InvalidRequest: so bad that no draft can be made of it.
+    """
+    refuse_deep(body)
+    outer = body.get("task")
+    task: JsonObject = outer if isinstance(outer, dict) else body
+    location = task.get("content_location")
+    if location is None or "content" in task:
+        return read_direct_message(body, attributes)
+    try:
+        content, problem = _fetch(location, services), None
+    except InvalidRequest as error:
+        content, problem = {}, error
+    filled = {**task, "content": content}
+    draft = read_direct_message({"task": filled} if task is outer else filled, attributes)
+    if problem is None:
+        return draft
+    return draft.refused(FieldError(draft.at.content, error.message) for error in problem.errors)
+
+
+def _fetch(location: Any, services: Services) -> JsonObject:
+    """Raises:
+    InvalidRequest: it is not in our inbox bucket, not there, too large or no JSON object.
+    """
+    inbox = services.deployment.inbox_bucket
+    try:
+        if names.parse_s3_url(str(location))[0] != inbox:
+            raise ValueError("another bucket")
+        return parse_object(services.artifacts.get(str(location), max_bytes=MAX_CONTENT_BYTES))
+    except ValueError as error:
+        raise _bad_location(f"must be an s3:// URL in the inbox bucket, {inbox}") from error
+    except ObjectNotFound as error:
+        raise _bad_location("points at an object that does not exist") from error
+    except PayloadTooLarge as error:
+        raise _bad_location(f"points at more than {MAX_CONTENT_BYTES // 1024 // 1024} MiB") from error
+
+
+def _bad_location(message: str) -> InvalidRequest:
+    return InvalidRequest((FieldError("content_location", f"content_location {message}"),))
+
+
+def _malformed(error: MalformedMessage) -> Failure:
+    return Failure("malformed_message", str(error), permanent=True)
+
+
+def _invalid(error: InvalidRequest) -> Failure:
+    return Failure("invalid_request", str(error), permanent=True)

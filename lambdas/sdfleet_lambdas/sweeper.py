@@ -1,0 +1,113 @@
+"""Runs every minute and completes what a crash or an outage left undone."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sdfleet.domain import transitions
+from sdfleet.domain.task import Failure, Task
+from sdfleet.errors import ObjectNotFound, SdfleetError, TransitionRefused
+from sdfleet.telemetry import logs, metrics
+from sdfleet_lambdas import composition, records
+from sdfleet_lambdas.composition import Services
+from sdfleet_lambdas.publication import announce, publish
+from sdfleet_lambdas.submission import MAX_CONTENT_BYTES
+
+log = logs.get_logger(__name__)
+
+#: Records in one run, and the time it may take: below the schedule's minute, so that two never overlap.
+MAX_RECORDS = 100
+TIME_LIMIT = timedelta(seconds=45)
+
+CONTENT_LOST = Failure(
+    "content_lost", "The task's content is no longer in the inbox bucket. Send the task again.", permanent=True
+)
+
+
+class Outcome(StrEnum):
+    PUBLISHED = "published"
+    ENDED = "ended"
+    ANNOUNCED = "announced"
+    #: Somebody else was quicker, or an instance holds it.
+    LEFT = "left"
+    #: It is due still; the next run tries again.
+    FAILED = "failed"
+
+
+def handler(event: Mapping[str, Any], _context: Any) -> dict[str, int]:
+    """Lambda's entry point: a schedule."""
+    return handle(event, composition.services())
+
+
+def handle(_event: Mapping[str, Any], services: Services) -> dict[str, int]:
+    """How many records had which outcome."""
+    began = services.clock.now()
+    outcomes: Counter[str] = Counter()
+    for task_id in services.tasks.due(now=began, limit=MAX_RECORDS):
+        if services.clock.now() - began > TIME_LIMIT:
+            log.warning("sweep.cut_short", outcomes=dict(outcomes))
+            break
+        with logs.bound(task_id=task_id):
+            outcomes[_swept(task_id, services)] += 1
+    for outcome, count in outcomes.items():
+        metrics.count("SweptTasks", count, Outcome=outcome)
+    return dict(outcomes)
+
+
+def _swept(task_id: str, services: Services) -> Outcome:
+    try:
+        outcome = _mend(task_id, services)
+    except TransitionRefused:
+        outcome = Outcome.LEFT
+    except SdfleetError as error:
+        log.warning("sweep.postponed", reason=str(error))
+        outcome = Outcome.FAILED
+    except Exception:  # one bad record does not stop the rest
+        log.exception("sweep.failed")
+        outcome = Outcome.FAILED
+    log.info("task.swept", outcome=outcome)
+    return outcome
+
+
+def _mend(task_id: str, services: Services) -> Outcome:
+    task = services.tasks.load(task_id)
+    now = services.clock.now()
+    due_at = transitions.due_at(task) if task else None
+    # The list of due records may lag behind.
+    if task is None or due_at is None or due_at > now or task.is_leased(now):
+        return Outcome.LEFT
+    if task.is_terminal:
+        announce(task, services)
+        return Outcome.ANNOUNCED
+    if task.expires_at <= now:
+        return _end(task, services)
+    try:
+        content = json.loads(services.artifacts.get(task.content_location, max_bytes=MAX_CONTENT_BYTES))
+    except ObjectNotFound:
+        return _end(task, services, CONTENT_LOST)
+    publish(task, content, services)
+    return Outcome.PUBLISHED
+
+
+def _end(task: Task, services: Services, failure: Failure | None = None) -> Outcome:
+    run = task.run
+    announce(
+        records.update(services.tasks, task, lambda current: _ended(current, run, failure, now=services.clock.now())),
+        services,
+    )
+    return Outcome.ENDED
+
+
+def _ended(task: Task, run: str, failure: Failure | None, *, now: datetime) -> Task:
+    if task.cancel_requested:
+        return transitions.cancelled(task, run=run, now=now)
+    if failure is not None:
+        if task.dispatched_at is not None:
+            raise TransitionRefused("somebody published it meanwhile")
+        return transitions.fail(task, failure, run=run, now=now)
+    return transitions.expire(task, now=now)
