@@ -18,7 +18,7 @@ from sdfleet.memory.artifact_store import MemoryArtifactStore
 from sdfleet.memory.clock import FakeClock
 from sdfleet.memory.task_queue import MemoryTaskQueue
 from sdfleet.memory.task_store import MemoryTaskStore
-from sdfleet.memory.topic import MemoryTopic, Publication
+from sdfleet.memory.topic import MemoryTopic
 from sdfleet.memory.waiting_room import MemoryWaitingRoom
 from sdfleet_lambdas import api
 from sdfleet_lambdas.composition import Services
