@@ -14,7 +14,7 @@ from sdfleet.errors import SdfleetError
 MAX_PIXELS = 64 * 1024 * 1024
 
 #: No PostScript among them: Pillow hands that to Ghostscript, which runs it.
-_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "ICO", "PSD", "JPEG2000")
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "ICO", "PSD", "JPEG2000")
 
 #: What Pillow's decoders are seen to raise on damaged files; they promise OSError only.
 _DECODING_ERRORS = (
