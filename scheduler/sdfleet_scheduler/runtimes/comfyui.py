@@ -43,7 +43,7 @@ PROBE_WITHIN = timedelta(seconds=30)
 #: How often a stopped prompt is looked for, and how often told again: the server drops an interrupt that comes
 #: just before a prompt's start.
 _LOOK_EVERY_S = 0.05
-_TELL_EVERY_S = 1.0
+_TELL_EVERY_S = 0.5
 #: All our outputs lie in this folder of ComfyUI's output folder, one folder below it for each run.
 OUTPUT_FOLDER = "sdfleet"
 

@@ -76,5 +76,5 @@ class Follower:
 
     def _bark(self, watch: PromptWatch) -> None:
         if watch.silence >= self._hang_after:
-            minutes = self._hang_after.total_seconds() / 60
-            raise RuntimeFailure.lost(f"ComfyUI has done nothing for this workflow for {minutes:g} minutes.")
+            seconds = self._hang_after.total_seconds()
+            raise RuntimeFailure.lost(f"ComfyUI has done nothing for this workflow for {seconds:g} s.")
