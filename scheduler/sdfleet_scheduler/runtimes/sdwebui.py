@@ -36,7 +36,7 @@ INTERRUPT_INTERVAL = timedelta(seconds=1)
 #: One look at the proof job, which goes on meanwhile: the first may load a model for minutes.
 PROBE_WITHIN = timedelta(seconds=10)
 
-#: Between two proofs that fail: each may load a model.
+#: After a proof that failed: the next may load a model again, to the same end.
 PROOF_INTERVAL = timedelta(seconds=5)
 
 _PROOF: JsonObject = {"prompt": "", "steps": 1, "width": 64, "height": 64, "seed": 1}
@@ -72,6 +72,8 @@ class SdWebUiRuntime:
         self._proof: asyncio.Task[bool] | None = None
         self._next_proof_at = 0.0
         self._last_state: ServerState | None = None
+        #: A job that could not be stopped still has the server; cleared by a proof.
+        self._is_stuck = False
 
     async def is_ready(self) -> bool:
         if await self._control.state() is None:
@@ -89,7 +91,9 @@ class SdWebUiRuntime:
             return False
         self._proof = None
         self._is_proven = proof.result()
-        self._next_proof_at = loop.time() + PROOF_INTERVAL.total_seconds()
+        self._is_stuck = self._is_stuck and not self._is_proven
+        if not self._is_proven:
+            self._next_proof_at = loop.time() + PROOF_INTERVAL.total_seconds()
         return self._is_proven
 
     async def _prove(self) -> bool:
@@ -135,6 +139,8 @@ class SdWebUiRuntime:
         return generation
 
     async def _generate(self, job: Job, on_progress: ProgressCallback) -> Generation:
+        if self._is_stuck:
+            raise RuntimeFailure.lost("The WebUI is still busy with a job that could not be stopped.")
         request = await request_for(job, self._catalog)
         before = self._last_state or await self._control.state()
         self._last_state = None
@@ -186,7 +192,7 @@ class SdWebUiRuntime:
             await asyncio.wait({sending}, timeout=STOP_INTERVAL.total_seconds())
         if not sending.done():
             log.warning("runtime.stop_timed_out", interrupted=interrupt_at > 0)
-            self._is_proven = False
+            self._is_stuck, self._is_proven = True, False
 
     def _doubt(self, failure: RuntimeFailure) -> None:
         if failure.kind in (FailureKind.TRANSIENT, FailureKind.RUNTIME_LOST):
