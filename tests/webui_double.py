@@ -83,6 +83,12 @@ class WebUi:
         """The bodies sent to a path."""
         return [body for called, body in self.requests if called == path]
 
+    async def looked_at(self) -> None:
+        """Returns once the server's state has been asked for, and used, from now on."""
+        looks = len(self.sent("/sdapi/v1/progress"))
+        while len(self.sent("/sdapi/v1/progress")) < looks + 2:
+            await asyncio.sleep(0.001)
+
     def becomes_anothers(self) -> None:
         """From now on somebody else's job runs, and ours waits for the lock."""
         self._active = "task(somebody-else)"

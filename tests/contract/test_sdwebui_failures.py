@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import asyncio
+
 import httpx
 import pytest
 
 from sdfleet.domain.retry import FailureKind
 from sdfleet_scheduler.runtimes.base import RuntimeFailure
+from sdfleet_scheduler.runtimes.sdwebui import SdWebUiRuntime, sdwebui_client
 from sdfleet_scheduler.runtimes.sdwebui_failures import failure_of
 from webui_double import WebUi, a_webui_job, recorded
 
@@ -126,3 +129,28 @@ async def test_a_connection_that_breaks_loses_the_server(error: Exception) -> No
 
     assert caught.value.kind is FailureKind.RUNTIME_LOST
     assert "http://127.0.0.1:7860" in str(caught.value)
+
+
+async def test_a_server_that_dies_in_the_middle_of_a_job_is_lost() -> None:
+    """On a real socket: the lists and the state are answered, the job's connection is closed."""
+    webui = WebUi()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        method, path, _ = head.split(" ", 2)
+        if method == "GET":
+            body = (await webui.client().get(path)).content
+            writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+            await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        runtime = SdWebUiRuntime(sdwebui_client(f"http://user:secret@127.0.0.1:{port}"))
+        with pytest.raises(RuntimeFailure) as caught:
+            await runtime.generate(a_webui_job(), lambda share: None)
+        await runtime.close()
+
+    assert caught.value.kind is FailureKind.RUNTIME_LOST
+    assert f"http://127.0.0.1:{port} closed the connection in the middle of a request" in str(caught.value)
+    assert "secret" not in str(caught.value)

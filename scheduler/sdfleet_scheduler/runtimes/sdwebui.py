@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -56,6 +58,7 @@ class SdWebUiRuntime:
         watch_interval: timedelta = WATCH_INTERVAL,
         stop_within: timedelta = STOP_WITHIN,
         probe_within: timedelta = PROBE_WITHIN,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`model`: proven by `is_ready` (and so loaded) before the first task; None: whatever the server has."""
         self._client = client
@@ -64,6 +67,7 @@ class SdWebUiRuntime:
         self._watch_interval = watch_interval
         self._stop_within = stop_within.total_seconds()
         self._probe_within = probe_within.total_seconds()
+        self._monotonic = monotonic
         self._catalog = Catalog(client)
         self._control = ServerControl(client)
         self._is_generating = False
@@ -81,11 +85,10 @@ class SdWebUiRuntime:
             return False
         if self._is_generating or self._is_proven:
             return True
-        loop = asyncio.get_running_loop()
-        if self._proof is None and loop.time() < self._next_proof_at:
+        if self._proof is None and self._monotonic() < self._next_proof_at:
             return False
         # One that is not done yet is awaited again: a second would only wait behind it in the server's queue.
-        proof = self._proof = self._proof or loop.create_task(self._prove())
+        proof = self._proof = self._proof or asyncio.create_task(self._prove())
         await asyncio.wait({proof}, timeout=self._probe_within)
         if not proof.done():
             return False
@@ -93,7 +96,7 @@ class SdWebUiRuntime:
         self._is_proven = proof.result()
         self._is_stuck = self._is_stuck and not self._is_proven
         if not self._is_proven:
-            self._next_proof_at = loop.time() + PROOF_INTERVAL.total_seconds()
+            self._next_proof_at = self._monotonic() + PROOF_INTERVAL.total_seconds()
         return self._is_proven
 
     async def _prove(self) -> bool:
@@ -144,7 +147,13 @@ class SdWebUiRuntime:
         request = await request_for(job, self._catalog)
         before = self._last_state or await self._control.state()
         self._last_state = None
-        watch = Watch(self._control, request.task_id, interval=self._watch_interval, hang_after=self._hang_after)
+        watch = Watch(
+            self._control,
+            request.task_id,
+            interval=self._watch_interval,
+            hang_after=self._hang_after,
+            monotonic=self._monotonic,
+        )
         sending = asyncio.create_task(self._send(request, any_status=True))
         watching = asyncio.create_task(watch.until_it_hangs(on_progress))
         try:
@@ -180,15 +189,14 @@ class SdWebUiRuntime:
 
     async def _stop(self, request: WebUiRequest, sending: asyncio.Task[httpx.Response]) -> None:
         """Interrupt our job, and no other, and wait until the server has let go of it."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._stop_within
+        deadline = self._monotonic() + self._stop_within
         interrupt_at = 0.0
-        while not sending.done() and loop.time() < deadline:
+        while not sending.done() and self._monotonic() < deadline:
             # A job that still waits for the server's lock cannot be withdrawn: it is interrupted when it runs. Again
             # after a while: where nothing tells our job from another, the first may have come before its beginning.
-            if loop.time() >= interrupt_at and await self._control.runs(request.task_id):
+            if self._monotonic() >= interrupt_at and await self._control.runs(request.task_id):
                 await self._control.interrupt()
-                interrupt_at = loop.time() + INTERRUPT_INTERVAL.total_seconds()
+                interrupt_at = self._monotonic() + INTERRUPT_INTERVAL.total_seconds()
             await asyncio.wait({sending}, timeout=STOP_INTERVAL.total_seconds())
         if not sending.done():
             log.warning("runtime.stop_timed_out", interrupted=interrupt_at > 0)

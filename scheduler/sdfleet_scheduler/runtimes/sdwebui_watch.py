@@ -7,6 +7,8 @@ mark. So we interrupt only what is known to be ours, and look at the server's st
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -123,12 +125,19 @@ class Watch:
     """Follows one job: reports its progress, sees others' interrupts, notices when nothing moves."""
 
     def __init__(
-        self, control: ServerControl, task_id: str | None, *, interval: timedelta, hang_after: timedelta
+        self,
+        control: ServerControl,
+        task_id: str | None,
+        *,
+        interval: timedelta,
+        hang_after: timedelta,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._control = control
         self._task_id = task_id
         self._interval = interval.total_seconds()
         self._hang_after = hang_after.total_seconds()
+        self._monotonic = monotonic
         #: Somebody cut the job short while it was seen running.
         self.saw_interrupt = False
 
@@ -137,16 +146,15 @@ class Watch:
 
         The server answers all the while when it hangs: only its place in the work tells.
         """
-        loop = asyncio.get_running_loop()
         place: tuple[str, int, int] | None = None
-        moved_at = loop.time()
-        while loop.time() - moved_at < self._hang_after:
+        moved_at = self._monotonic()
+        while self._monotonic() - moved_at < self._hang_after:
             await asyncio.sleep(self._interval)
             progress = await self._control.task_progress(self._task_id) if self._task_id else None
             state = await self._control.state()
             if state is not None:
                 if state.place != place:
-                    place, moved_at = state.place, loop.time()
+                    place, moved_at = state.place, self._monotonic()
                 if progress is None and state.job:
                     on_progress(_share(state.progress))
                 elif progress is not None and progress.is_active:
