@@ -229,6 +229,26 @@ async def test_numbers_that_the_server_changes_or_dies_of_are_refused_before(
     assert said == f"validation_failed: content.{field}: must be a whole number of {wanted}"
 
 
+@pytest.mark.parametrize(
+    ("resize", "field"),
+    [
+        ({"upscaling_resize": 0}, "upscaling_resize"),
+        ({"upscaling_resize": None}, "upscaling_resize"),
+        ({"resize_mode": 1, "upscaling_resize_w": 0}, "upscaling_resize_w"),
+    ],
+)
+async def test_upscaling_to_nothing_is_refused(webui: WebUi, resize: dict[str, Any], field: str) -> None:
+    said = await refused(webui, a_webui_job(TaskType.EXTRA_SINGLE_IMAGE, **resize))
+
+    assert said.startswith(f"validation_failed: content.{field}: must be")
+
+
+async def test_sizes_do_not_matter_when_scaling_by_a_factor(webui: WebUi) -> None:
+    job = a_webui_job(TaskType.EXTRA_SINGLE_IMAGE, upscaling_resize="4", upscaling_resize_w=0)
+
+    assert (await webui.runtime().generate(job, lambda share: None)).files
+
+
 async def test_numbers_in_strings_are_numbers(webui: WebUi) -> None:
     assert (await sent(webui, a_webui_job(width="128", steps=4.0))) | {"width": 128, "steps": 4} == webui.generations[0]
 

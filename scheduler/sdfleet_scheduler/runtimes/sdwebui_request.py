@@ -126,9 +126,10 @@ async def _extras(job: Job, draft: _Draft) -> WebUiRequest:
         names = tuple(str(entry["name"]) if entry.get("name") else None for entry in entries)
     else:
         draft.refuse("imageList", 'must be a list of at least one {"data", "name"}')
-    draft.numbers({"upscaling_resize_w": (1, 1), "upscaling_resize_h": (1, 1)})
-    resize = content.get("upscaling_resize", 1)
-    if isinstance(resize, bool) or not isinstance(resize, int | float) or resize <= 0:
+    # Mode 0 scales by a factor, mode 1 to a size; the other's fields do not matter.
+    if content.get("resize_mode"):
+        draft.numbers({"upscaling_resize_w": (1, 1), "upscaling_resize_h": (1, 1)})
+    elif not _is_positive(content.get("upscaling_resize", 1)):
         draft.refuse("upscaling_resize", "must be a number above 0")
     for key in ("upscaler_1", "upscaler_2"):
         await draft.spell(key, draft.catalog.upscaler)
@@ -277,6 +278,13 @@ def _whole(value: Any) -> int | None:
     if isinstance(value, str) and value.strip().lstrip("-").isdecimal():
         return int(value)
     return None
+
+
+def _is_positive(value: Any) -> bool:
+    try:
+        return not isinstance(value, bool) and float(value) > 0
+    except (TypeError, ValueError):
+        return False
 
 
 def _is_filled_list(value: Any) -> bool:
