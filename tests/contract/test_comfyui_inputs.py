@@ -100,6 +100,12 @@ async def test_pictures_for_the_websocket_are_saved_as_files() -> None:
     assert body["prompt"]["3"]["inputs"]["filename_prefix"].endswith("/3")
 
 
+async def test_half_a_character_in_a_prompt_reaches_the_server() -> None:
+    content = WORKFLOW | {"6": {"class_type": "CLIPTextEncode", "inputs": {"text": "a \ud83d dog", "clip": ["1", 0]}}}
+    body, _ = await submitted(a_comfyui_job(content=content))
+    assert body["prompt"]["6"]["inputs"]["text"] == "a \ud83d dog"
+
+
 async def test_the_submitted_content_stays_as_it_was() -> None:
     job = a_comfyui_job(a_file(), content=loading(LINK))
     before = deepcopy(job.content)

@@ -4,6 +4,8 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sdfleet.domain.workflow import (
     MAX_NODE_ID_LENGTH,
@@ -143,7 +145,7 @@ def test_a_long_chain_is_no_cycle() -> None:
     assert problems(chain, "") == []
 
 
-@pytest.mark.parametrize("node_id", ["", "a\nb", "x" * (MAX_NODE_ID_LENGTH + 1)])
+@pytest.mark.parametrize("node_id", ["", "a\nb", "\ud800", "x" * (MAX_NODE_ID_LENGTH + 1)])
 def test_odd_node_ids_are_refused_without_repeating_them(node_id: str) -> None:
     assert paths(a_workflow() | {node_id: {"class_type": "Any", "inputs": {}}}) == ["task.content"]
 
@@ -174,6 +176,31 @@ def test_a_file_name_prefix_stays_in_the_output_folder(prefix: str) -> None:
 def test_usual_file_name_prefixes_pass(prefix: str) -> None:
     content = a_workflow(_3={"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": prefix}})
     assert paths(content) == []
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), [1, {"x": float("-inf")}]])
+def test_what_json_cannot_say_is_refused(value: Any) -> None:
+    assert paths(a_workflow(_9={"class_type": "Any", "inputs": {"value": value}})) == ["task.content.9.inputs.value"]
+
+
+_SCRAPS = st.none() | st.booleans() | st.integers(0, 3) | st.floats() | st.sampled_from(["1", "2", "class_type", "x"])
+_VALUES = st.recursive(
+    _SCRAPS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["class_type", "inputs", "prompt", "nodes", "links", "1", "2"]), inner)
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.dictionaries(st.sampled_from(["1", "2", "3", "prompt", "nodes", "links"]), _VALUES))
+def test_whatever_is_let_through_is_a_graph_of_nodes(content: dict[str, Any]) -> None:
+    if not problems(content, "task.content"):
+        for node in unwrap_workflow(content).values():
+            assert isinstance(node["class_type"], str)
+            assert isinstance(node["inputs"], dict)
 
 
 def test_all_problems_are_told_at_once() -> None:

@@ -157,9 +157,10 @@ class ComfyUiRuntime:
             async with asyncio.timeout(self._stop_within.total_seconds()):
                 await self._stopped(prompt_id)
         except ServerUnreachable as error:
-            # A server that is gone is free of it.
             self._is_proven = False
-            log.warning("comfyui.stop_unanswered", prompt_id=prompt_id, is_refused=error.is_refused)
+            # A server that is gone is free of it.
+            if not error.is_refused:
+                log.warning("comfyui.stop_unanswered", prompt_id=prompt_id)
         except TimeoutError:
             self._is_proven = False
             log.warning("comfyui.stop_timed_out", prompt_id=prompt_id, after_s=self._stop_within.total_seconds())

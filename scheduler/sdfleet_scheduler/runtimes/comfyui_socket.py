@@ -115,6 +115,7 @@ class ComfyUiSocket:
         self._watches: dict[str, PromptWatch] = {}
         self._reader: asyncio.Task[None] | None = None
         self._opening = asyncio.Lock()
+        self._is_refused = False
 
     @property
     def is_open(self) -> bool:
@@ -128,8 +129,12 @@ class ComfyUiSocket:
             try:
                 connection = await self._connected()
             except (OSError, TimeoutError, WebSocketException, InvalidHandshake) as error:
-                log.warning("comfyui.socket_refused", reason=type(error).__name__)
+                # Once an outage: while a prompt is followed, it is tried again four times a second.
+                if not self._is_refused:
+                    log.warning("comfyui.socket_refused", reason=type(error).__name__)
+                self._is_refused = True
                 return False
+            self._is_refused = False
             self._reader = asyncio.create_task(self._read(connection), name="comfyui socket")
             return True
 

@@ -6,6 +6,7 @@ thread, while its HTTP side stays healthy: a node without `inputs` on a branch t
 
 from __future__ import annotations
 
+import math
 import posixpath
 import re
 from collections import Counter
@@ -29,7 +30,8 @@ MAX_PROBLEMS = 50
 _POST_PROMPT_KEYS = {"prompt", "client_id", "prompt_id", "extra_data", "number", "front", "partial_execution_targets"}
 #: Ours: how long the test pattern runtime pretends to work.
 _TEST_PATTERN_SECONDS = "test_pattern_seconds"
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+#: Half a character (a lone surrogate) cannot be written to a file or a log either.
+_CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _DRIVE = re.compile(r"[A-Za-z]:")
 _EXPORT = "export it from ComfyUI with File > Export (API), or Save (API Format) in older versions"
 
@@ -129,6 +131,8 @@ def _input_problem(name: str, value: Any, graph: JsonObject) -> str | None:
         return _link_problem(value, graph)
     if _is_deeper(value, MAX_DEPTH):
         return f"is nested more than {MAX_DEPTH} levels deep"
+    if _holds_no_number(value):
+        return "holds NaN or an infinite number, which JSON does not have"
     if name == "filename_prefix" and isinstance(value, str):
         return _prefix_problem(value)
     return None
@@ -156,6 +160,12 @@ def _is_deeper(value: Any, levels: int) -> bool:
         return False
     inner = value.values() if isinstance(value, dict) else value
     return levels == 0 or any(_is_deeper(item, levels - 1) for item in inner)
+
+
+def _holds_no_number(value: Any) -> bool:
+    if isinstance(value, dict | list):
+        return any(map(_holds_no_number, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def _prefix_problem(prefix: str) -> str | None:
