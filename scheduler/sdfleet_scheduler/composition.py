@@ -70,7 +70,7 @@ async def compose(environ: Mapping[str, str]) -> Parts:
     instruments = Instruments()
     drain = Drain()
     scratch = Path(tempfile.mkdtemp(prefix="sdfleet-"))
-    runtime = build_runtime(served.type, environment.runtime_url, scratch=scratch)
+    runtime = build_runtime(served.type, environment.runtime_url, model=served.model_filename, scratch=scratch)
     health = RuntimeHealth(runtime, instruments)
     service = InstanceMetadata(metadata_client(environ.get(ENDPOINT_VARIABLE)))
     identity = await identify(service, fallback_instance_id=f"{socket.gethostname()}-{os.getpid()}")

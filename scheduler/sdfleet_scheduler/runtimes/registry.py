@@ -13,17 +13,17 @@ from sdfleet_scheduler.runtimes.custom import CustomRuntime, custom_client
 from sdfleet_scheduler.runtimes.sdwebui import SdWebUiRuntime, sdwebui_client
 from sdfleet_scheduler.runtimes.test_pattern import TestPatternRuntime
 
-#: Takes the server's URL and a folder for scratch files.
-Factory = Callable[[str, Path], Runtime]
+#: Takes the server's URL, the runtime's static model and a folder for scratch files.
+Factory = Callable[[str, str | None, Path], Runtime]
 
 _WITH_SERVER: dict[RuntimeType, Factory] = {
-    RuntimeType.SDWEBUI: lambda url, _: SdWebUiRuntime(sdwebui_client(url)),
-    RuntimeType.COMFYUI: lambda url, _: ComfyUiRuntime(comfyui_client(url)),
-    RuntimeType.CUSTOM: lambda url, scratch: CustomRuntime(custom_client(url), scratch=scratch),
+    RuntimeType.SDWEBUI: lambda url, model, _: SdWebUiRuntime(sdwebui_client(url), model=model),
+    RuntimeType.COMFYUI: lambda url, _model, _: ComfyUiRuntime(comfyui_client(url)),
+    RuntimeType.CUSTOM: lambda url, _model, scratch: CustomRuntime(custom_client(url), scratch=scratch),
 }
 
 
-def build_runtime(kind: RuntimeType, url: str | None, *, scratch: Path) -> Runtime:
+def build_runtime(kind: RuntimeType, url: str | None, *, model: str | None, scratch: Path) -> Runtime:
     """Raises:
     ConfigError: the runtime needs a server's URL.
     """
@@ -31,4 +31,4 @@ def build_runtime(kind: RuntimeType, url: str | None, *, scratch: Path) -> Runti
         return TestPatternRuntime()
     if not url:
         raise ConfigError(f"A {kind} runtime needs runtime_url, for example http://127.0.0.1:8188.")
-    return _WITH_SERVER[kind](url, scratch)
+    return _WITH_SERVER[kind](url, model, scratch)
