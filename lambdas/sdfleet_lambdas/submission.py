@@ -52,9 +52,10 @@ def _submit(message: QueuedMessage, services: Services) -> None:
         kept_letters.refuse(message, _invalid(error), services, task_id=task_id)
         return
     # Derived, so that a second delivery finds the first one's task.
-    draft = draft if draft.id is not None else replace(draft, id=f"message-{message.message_id}")
+    origin = messages.publication_id(message.body) or message.message_id
+    draft = draft if draft.id is not None else replace(draft, id=f"message-{origin}")
     try:
-        accept(draft, services, idempotency_key=message_key(message.message_id))
+        accept(draft, services, idempotency_key=message_key(origin))
     except InvalidRequest as error:
         failure = _invalid(error)
     except TaskConflict as error:

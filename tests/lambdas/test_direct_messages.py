@@ -107,6 +107,13 @@ def test_a_message_delivered_twice_is_one_task_even_after_its_end(harness: Harne
     assert harness.task().is_terminal
 
 
+def test_a_publication_that_sns_delivers_twice_is_one_task(harness: Harness) -> None:
+    envelope = {"Type": "Notification", "MessageId": "95df01b4", "Message": json.dumps(a_message(id=None))}
+    send(harness, envelope, envelope)
+    assert [task.id for task in harness.tasks.tasks()] == ["message-95df01b4"]
+    assert len(harness.published_runs()) == 1
+
+
 def test_a_bad_message_is_answered_and_kept(harness: Harness) -> None:
     message = a_message(id="mine", runtime="nowhere", prefix="../x", context={"abc": 1})
     assert send(harness, message) == []

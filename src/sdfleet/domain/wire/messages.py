@@ -66,6 +66,19 @@ def unwrap(body: str) -> tuple[JsonObject, dict[str, str]]:
     return outer, {}
 
 
+def publication_id(body: str) -> str | None:
+    """The id that SNS gave the publication, where the message is an envelope.
+
+    A publication that SNS delivers twice is two SQS messages with one publication id.
+    """
+    try:
+        outer = _object(body)
+    except MalformedMessage:
+        return None
+    value = outer.get("MessageId") if outer.get("Type") == "Notification" else None
+    return value if isinstance(value, str) and names.TASK_ID.fullmatch(value) else None
+
+
 def read_message(body: str) -> TaskMessage:
     """A message of ours.
 

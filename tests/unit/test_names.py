@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import re
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sdfleet.domain import names
+
+ids = st.text(string.ascii_letters + string.digits + "-_", min_size=1, max_size=128)
+runs = st.uuids().map(lambda run: run.hex)
+
+
+@given(task_id=ids, run=runs, number=st.integers(1, 10_000))
+def test_artifacts_are_named_as_the_guidance_prints_them(task_id: str, run: str, number: int) -> None:
+    key = names.artifact_key("output", task_id, run, number, "png")
+    assert re.fullmatch(rf"output/{task_id}/{task_id}-[a-z0-9]{{4}}-{number}\.png", key)
+
+
+@given(task_id=ids, run=runs)
+def test_every_try_of_a_run_has_the_same_names(task_id: str, run: str) -> None:
+    suffix = names.derived_suffix(task_id, run)
+    assert names.derived_suffix(task_id, run) == suffix
+    assert names.output_key("p/", task_id, run) == f"p/{task_id}/{task_id}-{suffix}.out"
+
+
+def test_another_run_has_other_names() -> None:
+    suffixes = {names.derived_suffix("a", str(run)) for run in range(100)}
+    assert len(suffixes) > 95
+
+
+@given(
+    bucket=st.text(string.ascii_lowercase + string.digits, min_size=3, max_size=63),
+    key=st.text(min_size=1, max_size=50),
+)
+def test_an_s3_url_reads_back(bucket: str, key: str) -> None:
+    assert names.parse_s3_url(names.s3_url(bucket, key)) == (bucket, key)
+
+
+@pytest.mark.parametrize("url", ["", "s3://", "s3://bucket", "s3://bucket/", "https://b/k", "s3://B/k", "S3://b-b/k"])
+def test_what_is_no_s3_url_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="s3://"):
+        names.parse_s3_url(url)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["v1-5", "v1-5.safetensors", "v1-5.ckpt", "v1-5.safetensors [6ce0161689]", "xl/v1-5.safetensors", " v1-5 "],
+)
+def test_a_model_has_one_stem(name: str) -> None:
+    assert names.model_stem(name) == "v1-5"
+
+
+@given(st.text(string.ascii_lowercase + string.digits + "-", max_size=30).map(lambda rest: f"r{rest}"))
+def test_runtime_names_make_output_names(runtime: str) -> None:
+    assert names.RUNTIME_NAME.fullmatch(runtime)
+    assert re.fullmatch(r"[A-Z][A-Za-z0-9]*", names.camel_case(runtime))
+
+
+def test_one_message_is_one_dead_letter() -> None:
+    assert names.dead_letter_key("q", "m-1") == "dead-letters/q/m-1.json"
