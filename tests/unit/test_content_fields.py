@@ -21,7 +21,7 @@ from sdfleet.domain.content import (
 from sdfleet.domain.task import TaskType
 
 PNG = b"\x89PNG\r\n\x1a\n rest"
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=20, deadline=None)
 trees = st.recursive(
     st.text(max_size=5) | st.none() | st.integers() | st.sampled_from(["https://x.org/a.png", "s3://b/k"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),

@@ -4,21 +4,24 @@ import re
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sdfleet.domain import names
 
 ids = st.text(string.ascii_letters + string.digits + "-_", min_size=1, max_size=128)
 runs = st.uuids().map(lambda run: run.hex)
+few = settings(max_examples=20, deadline=None)
 
 
+@few
 @given(task_id=ids, run=runs, number=st.integers(1, 10_000))
 def test_artifacts_are_named_as_the_guidance_prints_them(task_id: str, run: str, number: int) -> None:
     key = names.artifact_key("output", task_id, run, number, "png")
     assert re.fullmatch(rf"output/{task_id}/{task_id}-[a-z0-9]{{4}}-{number}\.png", key)
 
 
+@few
 @given(task_id=ids, run=runs)
 def test_every_try_of_a_run_has_the_same_names(task_id: str, run: str) -> None:
     suffix = names.derived_suffix(task_id, run)
@@ -31,6 +34,7 @@ def test_another_run_has_other_names() -> None:
     assert len(suffixes) > 95
 
 
+@few
 @given(
     bucket=st.text(string.ascii_lowercase + string.digits, min_size=3, max_size=63),
     key=st.text(min_size=1, max_size=50),
@@ -53,6 +57,7 @@ def test_a_model_has_one_stem(name: str) -> None:
     assert names.model_stem(name) == "v1-5"
 
 
+@few
 @given(st.text(string.ascii_lowercase + string.digits + "-", max_size=30).map(lambda rest: f"r{rest}"))
 def test_runtime_names_make_output_names(runtime: str) -> None:
     assert names.RUNTIME_NAME.fullmatch(runtime)

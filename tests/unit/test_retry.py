@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import a_running_task
@@ -11,6 +11,7 @@ from sdfleet.domain.task import Failure
 
 attempts = st.integers(1, 3)
 losses = st.integers(0, 20)
+few = settings(max_examples=20, deadline=None)
 
 
 def test_a_permanent_failure_is_not_tried_again() -> None:
@@ -37,18 +38,21 @@ def test_the_first_lost_runtime_is_free_and_the_next_ones_count() -> None:
     assert (counted.spends_attempt, counted.counts_loss) == (True, True)
 
 
+@few
 @given(attempt=attempts, lost=losses)
 def test_an_interruption_is_free_for_ever(attempt: int, lost: int) -> None:
     task = a_running_task(attempt=attempt, losses=lost)
     assert decide(FailureKind.INTERRUPTED, "x", "y", task) == RetryAfter(timedelta(0), spends_attempt=False)
 
 
+@few
 @given(kind=st.sampled_from(FailureKind), attempt=attempts, lost=losses)
 def test_delays_are_bounded(kind: FailureKind, attempt: int, lost: int) -> None:
     decision = decide(kind, "x", "y", a_running_task(attempt=attempt, losses=lost, max_attempts=50))
     assert isinstance(decision, GiveUp) or timedelta(0) <= decision.delay <= RETRY_MAX
 
 
+@few
 @given(kind=st.sampled_from([FailureKind.TRANSIENT, FailureKind.RUNTIME_LOST]))
 def test_whatever_goes_on_failing_ends(kind: FailureKind) -> None:
     attempt, lost = 1, 0

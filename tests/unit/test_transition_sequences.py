@@ -149,6 +149,6 @@ class TaskLife(RuleBasedStateMachine):
 
 
 TaskLife.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=20, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 test_task_life = TaskLife.TestCase

@@ -13,7 +13,7 @@ from sdfleet.domain.task import ApiVersion, Failure, Task, TaskStatus
 from sdfleet.domain.wire import answers, messages
 from sdfleet.errors import MalformedMessage
 
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=20, deadline=None)
 contents = st.dictionaries(st.text(max_size=8), st.text(max_size=20) | st.integers() | st.none(), max_size=4)
 
 

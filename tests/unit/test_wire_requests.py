@@ -60,7 +60,7 @@ hostile = st.fixed_dictionaries(
     },
 )
 ids = st.text(string.ascii_letters + string.digits + "-_", min_size=1, max_size=128)
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=20, deadline=None)
 
 
 def v1alpha2(content: Any = None, **metadata: Any) -> dict[str, Any]:
