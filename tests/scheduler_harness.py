@@ -55,6 +55,9 @@ class ScriptedRuntime:
         self.interrupted: list[str] = []
         self.up = True
 
+    def behave(self, *behaviours: Behaviour) -> None:
+        self._behaviours = list(behaviours)
+
     async def is_ready(self) -> bool:
         return self.up
 

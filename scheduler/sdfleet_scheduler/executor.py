@@ -173,6 +173,8 @@ class Executor:
             turn.release()
             await self._stopped(run, stopped.reason)
         except RuntimeFailure as failure:
+            if failure.kind is retry.FailureKind.RUNTIME_LOST:
+                self._health.doubt()
             turn.release()
             await self._failed(run, failure)
         else:
@@ -261,8 +263,6 @@ class Executor:
 
     async def _failed(self, run: TaskRun, failure: RuntimeFailure) -> None:
         run.is_settling = True
-        if failure.kind is retry.FailureKind.RUNTIME_LOST:
-            self._health.doubt()
         log.warning("task.try_failed", kind=failure.kind, code=failure.code)
         decision = retry.decide(failure.kind, failure.code, str(failure), run.record.task)
         if isinstance(decision, retry.GiveUp):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from sdfleet.domain import transitions
@@ -13,6 +14,8 @@ from sdfleet_scheduler.task_run import StopReason, TaskRun
 
 log = logs.get_logger(__name__)
 
+Sleep = Callable[[float], Awaitable[None]]
+
 #: A cancel is seen within this; one read of the record a tick.
 TICK = timedelta(seconds=2)
 #: Smaller steps of progress are not worth a write of the record.
@@ -22,8 +25,9 @@ STOP_MARGIN = timedelta(seconds=3)
 
 
 class Heartbeat:
-    def __init__(self, clock: Clock, *, visibility: timedelta) -> None:
+    def __init__(self, clock: Clock, *, visibility: timedelta, sleep: Sleep = asyncio.sleep) -> None:
         self._clock = clock
+        self._sleep = sleep
         self._interval = visibility / 3
         self._tick = min(TICK, self._interval)
 
@@ -31,7 +35,7 @@ class Heartbeat:
         """Beat until cancelled; stops the run when the lease cannot be kept."""
         extended_at = self._clock.now()
         while True:
-            await asyncio.sleep(self._tick.total_seconds())
+            await self._sleep(self._tick.total_seconds())
             try:
                 async with asyncio.timeout(self._interval.total_seconds()):
                     extended_at = await self._beat(run, extended_at)

@@ -70,13 +70,14 @@ class Poller:
     async def _receive_all(self) -> None:
         pause = BACKOFF[0]
         while not self._drain.is_draining:
-            if await self._unless_draining(self._health.ready()) is None:
-                return
             if await self._unless_draining(self._in_hand.acquire()) is None:
                 return
             if (taken := await self._unless_draining(self._turns.next())) is None:
                 return
             turn = taken.result()
+            # Asked once the turn is ours: the task before may just have lost the runtime.
+            if await self._unless_draining(self._health.ready()) is None:
+                return
             try:
                 received_at = self._clock.now()
                 received = await offload(
@@ -89,7 +90,8 @@ class Poller:
                 await asyncio.sleep(pause.total_seconds())
                 pause = min(pause * 2, BACKOFF[1])
                 continue
-            if not received or self._drain.is_draining:
+            # What arrives while the runtime is down or the instance leaves would only fail here.
+            if not received or not self._can_start():
                 self._give_up(turn)
                 await self._give_back(received)
                 continue
@@ -105,6 +107,9 @@ class Poller:
         finally:
             task.cancel()
             draining.cancel()
+
+    def _can_start(self) -> bool:
+        return self._health.is_ready and not self._drain.is_draining
 
     def _give_up(self, turn: Turn) -> None:
         turn.release()

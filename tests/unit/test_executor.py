@@ -240,21 +240,6 @@ async def test_the_sender_of_a_broken_message_is_told_where_an_id_can_be_read() 
     assert [(notice["id"], notice["result"]) for notice in harness.notices()] == [("broken-1", False)]
 
 
-async def test_a_heartbeat_keeps_a_task_longer_than_the_visibility_timeout_with_one_instance() -> None:
-    async def takes_long(job: Job, on_progress: ProgressCallback) -> Generation:
-        await asyncio.sleep(0.6)
-        return a_generation()
-
-    harness = a_real_time_harness(ScriptedRuntime(takes_long), visibility_s=0.3)
-    harness.submit()
-    running = asyncio.create_task(harness.run_next())
-    for _ in range(5):
-        await asyncio.sleep(0.1)
-        assert harness.queue.receive(max_messages=1, wait=timedelta(0), visibility=LEASE) == []
-    await running
-    assert harness.task().status is TaskStatus.SUCCEEDED
-
-
 async def test_a_cancel_of_a_running_task_interrupts_it_and_says_cancelled() -> None:
     harness = a_real_time_harness(ScriptedRuntime(hangs), visibility_s=0.6)
     harness.submit()
@@ -379,3 +364,29 @@ async def test_nothing_is_received_while_the_runtime_is_down() -> None:
         work.cancel()
     await asyncio.gather(*works, return_exceptions=True)
     assert harness.task().status is TaskStatus.SUCCEEDED
+
+
+async def test_a_task_that_lost_its_runtime_is_not_run_again_before_the_runtime_is_back() -> None:
+    runtime = ScriptedRuntime()
+
+    async def dies(job: Job, on_progress: ProgressCallback) -> Generation:
+        runtime.up = False
+        return await is_lost(job, on_progress)
+
+    runtime.behave(dies, succeeds)
+    clock = FakeClock()
+    harness = Harness(runtime, clock=clock)
+    harness.submit()
+    works = [asyncio.create_task(work) for work in (harness.health.watch(), harness.poller.run())]
+    await until_claimed(harness)
+    clock.advance(timedelta(seconds=5))
+    await asyncio.sleep(0.1)
+    assert len(runtime.jobs) == 1
+    runtime.up = True
+    async with asyncio.timeout(5):
+        while not harness.task().is_terminal:
+            await asyncio.sleep(0.01)
+    for work in works:
+        work.cancel()
+    await asyncio.gather(*works, return_exceptions=True)
+    assert (harness.task().status, harness.task().attempt) == (TaskStatus.SUCCEEDED, 1)
