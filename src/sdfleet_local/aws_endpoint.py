@@ -8,9 +8,11 @@ neighbours' writes. So calls to one of these services take turns here. S3 is lef
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -21,8 +23,6 @@ import click
 
 #: A long poll looks this often whether its client is still there and whether a visibility timeout has passed.
 _POLL_SLICE_S = 0.25
-#: A queue that reports a message which cannot be received (yet) must not keep a core busy.
-_POLL_FLOOR_S = 0.02
 #: moto knows no other limit; ours is API Gateway's, with room for the form encoding of an SNS message.
 _MAX_BUFFERED_BYTES = 32 * 1024 * 1024
 
@@ -104,11 +104,32 @@ def _make_receives_take_turns() -> None:
             left = end - time.monotonic()
             if received or left <= 0:
                 return received
-            begun = time.monotonic()
+            # Not longer in one go, for the client's sake and because nobody tells when a message is visible again.
             queue.wait_for_messages(min(_POLL_SLICE_S, left))
-            time.sleep(max(0.0, min(_POLL_FLOOR_S - (time.monotonic() - begun), left)))
 
     SQSBackend.receive_message = receive_message  # type: ignore[method-assign]
+
+
+def _spare_the_processor() -> None:
+    """Three of moto's look-ups take longer than the calls that need them."""
+    from moto import backends
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication
+    from moto.sqs.models import SQSBackend
+
+    # It lists its own package's directory at every request.
+    modules = frozenset(backends.list_of_moto_modules())
+    backends.list_of_moto_modules = lambda: modules
+    # It tries some hundred patterns; there is one host a service.
+    DomainDispatcherApplication.get_backend_for_host = functools.cache(  # type: ignore[method-assign]
+        DomainDispatcherApplication.get_backend_for_host
+    )
+
+    def is_within_retention(self: Any, queue_name: str, message: Any) -> bool:
+        # It would count all messages of the queue for this one attribute.
+        queue = self.get_queue(queue_name)
+        return bool(queue.message_retention_period + message.sent_timestamp / 1000 > time.time())
+
+    SQSBackend.is_message_valid_based_on_retention_period = is_within_retention  # type: ignore[method-assign]
 
 
 def serve(port: int) -> None:
@@ -123,6 +144,9 @@ def serve(port: int) -> None:
             """A line a request would be thousands a minute."""
 
     _make_receives_take_turns()
+    _spare_the_processor()
+    # Whoever gets a turn has to get the interpreter too, and the default lets another thread keep it for 5 ms.
+    sys.setswitchinterval(0.0005)
     app = TakingTurns(DomainDispatcherApplication(create_backend_app))
     make_server("127.0.0.1", port, app, threaded=True, request_handler=QuietRequestHandler).serve_forever()
 

@@ -59,10 +59,6 @@ def main() -> None:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
     )
-    sources.stop()
-    gateway.close()
-    # Handlers that wait for their task's end (up to 25 s) have nobody left to answer to.
-    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -54,9 +54,6 @@ def provision(clients: Clients, runtimes: Sequence[PlannedRuntime], *, model_buc
         _subscribe(clients, request_topic, queue, {**_ACCEPTED, "runtime": [runtime.name]}, is_raw=True)
         dead_letter_queues.append(dead_letters)
         environments.append(_runtime_environment(runtime, queue, dead_letters))
-        releases = SsmReleaseStore(clients.ssm, DEPLOYMENT_ID)
-        releases.write(runtime.name, "image-version", RELEASE)
-        releases.write(runtime.name, "deployment-status", "stable")
     dead_submissions = _queue(clients, f"{DEPLOYMENT_ID}-submissions-dead-letters")
     submissions = _queue(clients, f"{DEPLOYMENT_ID}-submissions", dead_letters=dead_submissions)
     # In its envelope: the message's attributes choose the runtime of a v1alpha1 sender.
@@ -80,6 +77,14 @@ def provision(clients: Clients, runtimes: Sequence[PlannedRuntime], *, model_buc
         model_bucket=model_bucket,
     )
     return Resources(deployment, submissions, (*dead_letter_queues, dead_submissions))
+
+
+def publish_release(clients: Clients, runtimes: Sequence[PlannedRuntime]) -> None:
+    """The public face of the release that every instance runs."""
+    releases = SsmReleaseStore(clients.ssm, DEPLOYMENT_ID)
+    for runtime in runtimes:
+        releases.write(runtime.name, "image-version", RELEASE)
+        releases.write(runtime.name, "deployment-status", "stable")
 
 
 def _queue(clients: Clients, name: str, *, dead_letters: QueueAddress | None = None) -> QueueAddress:

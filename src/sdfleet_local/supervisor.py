@@ -29,7 +29,7 @@ from sdfleet_local.outputs import outputs_of
 from sdfleet_local.plan import DEPLOYMENT_ID, REGION, RELEASE, LocalPlan
 from sdfleet_local.processes import ProcessIdentity, identify
 from sdfleet_local.progress import ProgressWriter, Step, StepKind
-from sdfleet_local.provisioning import Resources, provision
+from sdfleet_local.provisioning import Resources, provision, publish_release
 from sdfleet_local.state_file import ControlAccess, LocalDirectory, LocalState
 
 log = logs.get_logger(__name__)
@@ -119,6 +119,8 @@ class Supervisor:
         control.start()
         self._control_access = control.access
         self._tick()
+        # While they start: nobody needs it before, and the endpoint takes a second for its first parameter.
+        publish_release(clients, self._plan.runtimes)
         self._wait_for("the API and its instances", self._everything_answers)
         self._directory.write_outputs(
             outputs_of(

@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+
+from sdfleet.errors import LocalModeError
+from sdfleet.memory.clock import FakeClock
+from sdfleet_local.group import SLEEP_AFTER, SPOT_NOTICE, TERMINATION_PATIENCE, LocalGroup
+from sdfleet_local.imds import InstanceMetadata
+from sdfleet_local.instance import InstanceDescription, LifecycleState
+from sdfleet_local.processes import ProcessIdentity
+
+SECOND = timedelta(seconds=1)
+
+
+@dataclass
+class FakeInstance:
+    instance_id: str
+    metadata: InstanceMetadata
+    is_running: bool = True
+    ready: bool = False
+    idle: bool = True
+    signals: list[str] = field(default_factory=list)
+    identity: ProcessIdentity | None = None
+
+    def last_words(self) -> str:
+        return "it hurts"
+
+    def is_ready(self) -> bool:
+        return self.ready
+
+    def is_idle(self) -> bool:
+        return self.idle
+
+    def terminate(self) -> None:
+        self.signals.append("TERM")
+
+    def kill(self) -> None:
+        self.signals.append("KILL")
+        self.is_running = False
+
+    def describe(self, state: LifecycleState) -> InstanceDescription:
+        return InstanceDescription(self.instance_id, 0, state.value, "1.0.0", "", "sdruntime", "", "", "")
+
+    def close(self) -> None:
+        self.signals.append("closed")
+
+
+@dataclass
+class FakeLauncher:
+    launched: list[FakeInstance] = field(default_factory=list)
+
+    def launch(self, runtime: str, instance_id: str) -> FakeInstance:
+        instance = FakeInstance(instance_id, InstanceMetadata(instance_id, "1.0.0", "z", "r"))
+        self.launched.append(instance)
+        return instance
+
+
+@dataclass
+class Bench:
+    """A group of `capacity` on fakes."""
+
+    capacity: int
+    clock: FakeClock = field(default_factory=FakeClock)
+    launcher: FakeLauncher = field(default_factory=FakeLauncher)
+    depth: int = 0
+
+    def __post_init__(self) -> None:
+        self.group = LocalGroup(
+            name="local-sdruntime",
+            runtime="sdruntime",
+            capacity=self.capacity,
+            launcher=self.launcher,
+            clock=self.clock,
+            depth=lambda: self.depth,
+        )
+
+    def tick(self, after: timedelta = timedelta(0)) -> None:
+        self.clock.advance(after)
+        self.group.tick()
+
+    def in_service(self) -> list[FakeInstance]:
+        """Bring everything that was launched into service."""
+        self.tick()
+        for instance in self.launcher.launched:
+            instance.ready = True
+        self.tick()
+        return [one for one in self.launcher.launched if one.is_running]
+
+    def states(self) -> list[str]:
+        return [description.state for description in self.group.describe()]
+
+
+def test_an_instance_is_in_service_once_it_is_ready() -> None:
+    bench = Bench(2)
+    bench.tick()
+    assert bench.states() == ["Pending", "Pending"]
+    bench.in_service()
+    assert bench.states() == ["InService", "InService"]
+    assert bench.group.is_at_capacity
+
+
+def test_a_dead_instance_is_replaced_at_once() -> None:
+    bench = Bench(1)
+    dead = bench.in_service()[0]
+    dead.is_running = False
+    bench.tick()
+    assert dead.signals == ["closed"]
+    assert bench.states() == ["Pending"]
+    assert bench.launcher.launched[-1] is not dead
+
+
+def test_instances_that_die_at_boot_come_more_and_more_slowly() -> None:
+    bench = Bench(1)
+    launches = []
+    for second in range(60):
+        if bench.launcher.launched:
+            bench.launcher.launched[-1].is_running = False
+        before = len(bench.launcher.launched)
+        bench.tick(SECOND)
+        if len(bench.launcher.launched) > before:
+            launches.append(second)
+    pauses = [later - earlier for earlier, later in itertools.pairwise(launches)]
+    assert pauses == sorted(pauses)
+    assert pauses[0] == 1
+    assert pauses[-1] >= 8
+    assert bench.group.deaths_at_boot == len(launches)
+    assert bench.group.last_words == "it hurts"
+
+
+def test_an_instance_in_service_ends_the_slowness() -> None:
+    bench = Bench(1)
+    bench.tick()
+    bench.launcher.launched[-1].is_running = False
+    bench.tick()
+    bench.in_service()
+    assert bench.group.deaths_at_boot == 0
+
+
+def test_a_spot_notice_names_the_end_in_two_minutes_and_starts_a_replacement() -> None:
+    bench = Bench(1)
+    victim = bench.in_service()[0]
+    ends_at = bench.group.interrupt(victim.instance_id)
+    assert ends_at == bench.clock.now() + SPOT_NOTICE
+    assert victim.metadata.interruption_at == ends_at
+    bench.tick()
+    assert bench.states() == ["InService", "Pending"]
+    assert victim.signals == []
+
+
+def test_a_second_notice_changes_nothing() -> None:
+    bench = Bench(1)
+    victim = bench.in_service()[0]
+    first = bench.group.interrupt(victim.instance_id)
+    bench.tick(10 * SECOND)
+    assert bench.group.interrupt(victim.instance_id) == first
+
+
+def test_the_group_lets_an_interrupted_instance_go_when_its_replacement_is_in_service() -> None:
+    bench = Bench(1)
+    victim = bench.in_service()[0]
+    bench.group.interrupt(victim.instance_id)
+    bench.in_service()
+    bench.tick()
+    assert bench.states() == ["Terminating", "InService"]
+    assert victim.metadata.target_state == "Terminated"
+    assert victim.signals == []
+
+
+def test_an_interrupted_instance_is_taken_away_after_two_minutes() -> None:
+    bench = Bench(1)
+    victim = bench.in_service()[0]
+    bench.group.interrupt(victim.instance_id)
+    bench.tick(SPOT_NOTICE - SECOND)
+    assert victim.is_running
+    bench.tick(SECOND)
+    assert victim.signals == ["KILL"]
+
+
+def test_an_interrupted_instance_that_leaves_by_itself_is_not_replaced_twice() -> None:
+    bench = Bench(1)
+    victim = bench.in_service()[0]
+    bench.group.interrupt(victim.instance_id)
+    bench.in_service()
+    victim.is_running = False
+    bench.tick()
+    assert bench.states() == ["InService"]
+    assert len(bench.launcher.launched) == 2
+
+
+def test_an_unknown_instance_cannot_be_interrupted() -> None:
+    with pytest.raises(LocalModeError, match="There is no instance i-0"):
+        Bench(1).group.interrupt("i-0")
+
+
+def test_a_group_of_zero_wakes_with_a_message_and_sleeps_when_it_is_empty_for_a_while() -> None:
+    bench = Bench(0)
+    bench.tick()
+    assert bench.states() == []
+    assert bench.group.is_at_capacity
+    bench.depth = 12
+    bench.tick(SECOND)
+    assert bench.states() == ["Pending"]
+    instance = bench.in_service()[0]
+    bench.depth = 0
+    bench.tick(SLEEP_AFTER - 2 * SECOND)
+    assert bench.states() == ["InService"]
+    bench.tick(3 * SECOND)
+    assert bench.states() == ["Terminating"]
+    assert instance.signals == ["TERM"]
+    assert instance.metadata.target_state == "Terminated"
+    bench.tick(TERMINATION_PATIENCE)
+    assert instance.signals == ["TERM", "KILL"]
+
+
+def test_stopping_ends_idle_instances_at_once_and_gives_busy_ones_a_deadline() -> None:
+    bench = Bench(2)
+    idle, busy = bench.in_service()
+    busy.idle = False
+    ends_at = bench.clock.now() + 8 * SECOND
+    bench.group.stop(at=ends_at)
+    assert idle.signals == ["KILL"]
+    assert busy.signals == ["TERM"]
+    assert busy.metadata.interruption_at == ends_at
+    bench.tick()
+    assert bench.states() == ["Terminating"]
+    bench.tick(8 * SECOND)
+    assert busy.signals == ["TERM", "KILL"]
+    bench.tick()
+    assert bench.states() == []
+    assert len(bench.launcher.launched) == 2
