@@ -95,7 +95,7 @@ class Harness:
         self.instruments = Instruments()
         self.visibility = visibility
         self.deployment = a_deployment(runtimes=(a_runtime_environment(type=RuntimeType.TEST_PATTERN),))
-        self.health = RuntimeHealth(self.runtime, self.instruments)
+        self.health = RuntimeHealth(self.runtime, self.instruments, probe_when_down=timedelta(milliseconds=20))
         self.build()
 
     def build(self) -> None:

@@ -18,9 +18,12 @@ PROBE_WHEN_IDLE = timedelta(seconds=5)
 
 
 class RuntimeHealth:
-    def __init__(self, runtime: Runtime, instruments: Instruments) -> None:
+    def __init__(
+        self, runtime: Runtime, instruments: Instruments, *, probe_when_down: timedelta = PROBE_WHEN_DOWN
+    ) -> None:
         self._runtime = runtime
         self._instruments = instruments
+        self._probe_when_down = probe_when_down
         self._ready = asyncio.Event()
         self._doubted = asyncio.Event()
         #: Set while a task is with the runtime: its own outcome tells more than a probe.
@@ -44,7 +47,7 @@ class RuntimeHealth:
         while True:
             if not self.is_busy:
                 self._set(is_ready=await self._runtime.is_ready())
-            interval = PROBE_WHEN_IDLE if self.is_ready else PROBE_WHEN_DOWN
+            interval = PROBE_WHEN_IDLE if self.is_ready else self._probe_when_down
             self._doubted.clear()
             try:
                 async with asyncio.timeout(interval.total_seconds()):

@@ -297,7 +297,7 @@ async def test_a_drain_without_time_gives_the_task_back_uncounted_and_visible_at
 
 async def test_a_drain_with_time_lets_the_task_finish() -> None:
     async def takes_a_moment(job: Job, on_progress: ProgressCallback) -> Generation:
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.1)
         return a_generation()
 
     harness = a_real_time_harness(ScriptedRuntime(takes_a_moment))
