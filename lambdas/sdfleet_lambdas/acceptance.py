@@ -54,6 +54,8 @@ def accept(draft: Draft, services: Services, *, idempotency_key: str | None = No
         former = None if task else services.tasks.load(proposed.id)
         if former is not None and not former.is_terminal:
             task = _same_task(former, proposed)
+            if idempotency_key is not None:
+                _remember(idempotency_key, task, services)
         if task is not None:
             return _accepted(_published(task, content, services), proposed, services)
         try:
@@ -101,6 +103,15 @@ def _same_task(unfinished: Task, proposed: Task) -> Task:
     if unfinished.fingerprint != proposed.fingerprint:
         raise TaskConflict
     return unfinished
+
+
+def _remember(key: str, task: Task, services: Services) -> None:
+    """From now on the key stands for this run, although a request without it began it."""
+    try:
+        services.tasks.remember_key(key, task, now=services.clock.now())
+    except RecordConflict:
+        # A twin of this request was faster; it remembered the same run or is about to be told of the conflict.
+        log.info("key.known", task_id=task.id)
 
 
 def _create(

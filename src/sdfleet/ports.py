@@ -90,6 +90,13 @@ class TaskStore(Protocol):
 
     def idempotency_record(self, key: str, *, now: datetime) -> IdempotencyRecord | None: ...
 
+    def remember_key(self, key: str, task: Task, *, now: datetime) -> None:
+        """Let an idempotency key stand for a task that exists already, for a day.
+
+        Raises:
+            RecordConflict: the key is in use.
+        """
+
     def due(self, *, now: datetime, limit: int) -> list[str]:
         """Ids of tasks whose `transitions.due_at` has passed, the longest-waiting first. May lag by seconds."""
 

@@ -233,3 +233,17 @@ def test_a_task_that_wants_nothing_is_never_due(store: TaskStore) -> None:
     task = create(store, a_succeeded_task())
     store.save(replace(task, notified_at=NOON), expecting=task)
     assert store.due(now=NOON + timedelta(days=20), limit=10) == []
+
+
+def test_a_key_can_stand_for_a_task_that_exists(store: TaskStore) -> None:
+    task = create(store, a_task())
+    store.remember_key("key-2", task, now=NOON)
+    record = store.idempotency_record("key-2", now=NOON)
+    assert record is not None
+    assert (record.task_id, record.run) == (task.id, task.run)
+
+
+def test_a_used_key_cannot_stand_for_another_task(store: TaskStore) -> None:
+    task = create(store, a_task(), key="key-1")
+    with pytest.raises(RecordConflict):
+        store.remember_key("key-1", task, now=NOON)

@@ -126,6 +126,15 @@ def test_an_idempotency_key_answers_the_same_after_another_run_took_its_id(harne
     assert len(harness.published_runs()) == 2
 
 
+def test_an_idempotency_key_stands_for_a_run_that_began_without_it(harness: Harness) -> None:
+    harness.post(a_request())
+    harness.post(a_request(), idempotency_key="k-1")
+    harness.change(ended)
+    harness.post(a_request(), idempotency_key="k-1")
+
+    assert len(harness.published_runs()) == 1
+
+
 def test_an_idempotency_key_is_free_again_after_a_day(harness: Harness) -> None:
     first = harness.post(a_request(id=None), idempotency_key="k-1")
     harness.clock.advance(timedelta(days=1, seconds=1))

@@ -102,6 +102,10 @@ class DynamoTaskStore:
             task_id=item["task_id"]["S"], run=item["run"]["S"], fingerprint=item["fingerprint"]["S"]
         )
 
+    def remember_key(self, key: str, task: Task, *, now: datetime) -> None:
+        with translated():
+            self._client.put_item(**self._put_key(key, task, now))
+
     def due(self, *, now: datetime, limit: int) -> list[str]:
         found: list[tuple[str, str]] = []
         for shard in DUE_SHARDS:

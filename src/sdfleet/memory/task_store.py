@@ -30,10 +30,7 @@ class MemoryTaskStore:
         with self._lock:
             self._expect(task.id, replacing, now)
             if idempotency_key is not None:
-                if self._idempotency_record(idempotency_key, now) is not None:
-                    raise RecordConflict("the idempotency key is in use")
-                record = IdempotencyRecord(task.id, task.run, task.fingerprint)
-                self._keys[idempotency_key] = (record, now + IDEMPOTENCY_LIFETIME)
+                self._use_key(idempotency_key, task, now)
             return self._write(task, after=replacing)
 
     def save(self, task: Task, *, expecting: Task) -> Task:
@@ -44,6 +41,10 @@ class MemoryTaskStore:
     def idempotency_record(self, key: str, *, now: datetime) -> IdempotencyRecord | None:
         with self._lock:
             return self._idempotency_record(key, now)
+
+    def remember_key(self, key: str, task: Task, *, now: datetime) -> None:
+        with self._lock:
+            self._use_key(key, task, now)
 
     def due(self, *, now: datetime, limit: int) -> list[str]:
         with self._lock:
@@ -73,6 +74,12 @@ class MemoryTaskStore:
         written = replace(task, revision=(after.revision if after else 0) + 1)
         self._tasks[task.id] = deepcopy(written)
         return written
+
+    def _use_key(self, key: str, task: Task, now: datetime) -> None:
+        if self._idempotency_record(key, now) is not None:
+            raise RecordConflict("the idempotency key is in use")
+        record = IdempotencyRecord(task.id, task.run, task.fingerprint)
+        self._keys[key] = (record, now + IDEMPOTENCY_LIFETIME)
 
     def _idempotency_record(self, key: str, now: datetime) -> IdempotencyRecord | None:
         record, until = self._keys.get(key, (None, now))
