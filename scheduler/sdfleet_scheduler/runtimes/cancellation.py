@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
-async def completed(work: Coroutine[Any, Any, None]) -> None:
-    """Run `work` to its end, whatever is cancelled meanwhile.
-
-    Only for bounded work inside an `except CancelledError` (or a `finally`) that goes on raising: a second
-    cancellation is swallowed here, because the first is already on its way.
-    """
-    task = asyncio.create_task(work)
+async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Run `work` to its end, which must be bounded; a cancellation meanwhile goes on afterwards."""
+    task = asyncio.ensure_future(work)
+    cancellation: asyncio.CancelledError | None = None
     while not task.done():
-        with suppress(asyncio.CancelledError):
-            await asyncio.shield(task)
-    task.result()
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancellation = error
+    if cancellation is not None:
+        # Looked at, or asyncio complains that nobody did.
+        task.exception()
+        raise cancellation
+    return task.result()

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Coroutine
 from datetime import timedelta
-from typing import Any, TypeVar
 
 import httpx
 
@@ -16,6 +14,7 @@ from sdfleet.domain.task import JsonObject
 from sdfleet.telemetry import logs
 from sdfleet_scheduler.runtimes import comfyui_failures
 from sdfleet_scheduler.runtimes.base import Generation, Job, ProgressCallback, RuntimeFailure
+from sdfleet_scheduler.runtimes.cancellation import to_the_end
 from sdfleet_scheduler.runtimes.comfyui_following import Follower
 from sdfleet_scheduler.runtimes.comfyui_inputs import graph_of, with_own_names, with_uploads
 from sdfleet_scheduler.runtimes.comfyui_outputs import collect
@@ -32,7 +31,6 @@ __all__ = ["ComfyUiRuntime", "comfyui_client"]
 
 log = logs.get_logger(__name__)
 
-T = TypeVar("T")
 
 #: No sampler step and no model load is this long without a word, on the slowest supported GPU with a cold disk.
 HANG_AFTER = timedelta(minutes=10)
@@ -121,11 +119,11 @@ class ComfyUiRuntime:
                 return entry
             finally:
                 if not is_over:
-                    await _to_the_end(self._stop(watch.prompt_id))
+                    await to_the_end(self._stop(watch.prompt_id))
 
     async def _submit(self, prompt_id: str, graph: JsonObject) -> None:
         # To its end even when cancelled: half-sent, it might be queued after we looked whether it is.
-        answer = await _to_the_end(self._server.submit(graph, prompt_id=prompt_id, client_id=self._client_id))
+        answer = await to_the_end(self._server.submit(graph, prompt_id=prompt_id, client_id=self._client_id))
         if answer.status_code != httpx.codes.OK:
             raise comfyui_failures.refused(answer, graph)
         body = json_object(answer) or {}
@@ -205,19 +203,3 @@ def _probe_graph() -> JsonObject:
         "1": {"class_type": "EmptyImage", "inputs": picture},
         "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
     }
-
-
-async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
-    """Run `work` to its end, which must be bounded; a cancellation meanwhile goes on afterwards."""
-    task = asyncio.ensure_future(work)
-    cancellation: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError as error:
-            cancellation = error
-    if cancellation is not None:
-        # Looked at, or asyncio complains that nobody did.
-        task.exception()
-        raise cancellation
-    return task.result()

@@ -33,7 +33,7 @@ from sdfleet_scheduler.runtimes.base import (
     ProgressCallback,
     RuntimeFailure,
 )
-from sdfleet_scheduler.runtimes.cancellation import completed
+from sdfleet_scheduler.runtimes.cancellation import to_the_end
 from sdfleet_scheduler.runtimes.connection import local_client, translated
 
 log = logs.get_logger(__name__)
@@ -76,7 +76,7 @@ class CustomRuntime:
             # Before the directory goes: the server may have put its results there.
             return await offload(_generation_of, response)
         finally:
-            await completed(offload(shutil.rmtree, directory, ignore_errors=True))
+            await to_the_end(offload(shutil.rmtree, directory, ignore_errors=True))
 
     async def _send(self, job: Job, inputs: dict[str, str]) -> httpx.Response:
         body = {"task_id": job.task_id, "tasktype": job.tasktype, "content": job.content, "inputs": inputs}
@@ -85,7 +85,7 @@ class CustomRuntime:
             # A bare `await` would cancel the request, and with it the only sign that the server is done.
             response = await asyncio.shield(sending)
         except asyncio.CancelledError:
-            await completed(self._stop(job, sending))
+            await to_the_end(self._stop(job, sending))
             raise
         if response.status_code != httpx.codes.OK:
             raise _failure_of(response)

@@ -16,7 +16,7 @@ from sdfleet.domain.task import JsonObject, TaskType
 from sdfleet.telemetry import logs
 from sdfleet_scheduler.offload import offload
 from sdfleet_scheduler.runtimes.base import Generation, Job, ProgressCallback, RuntimeFailure
-from sdfleet_scheduler.runtimes.cancellation import completed
+from sdfleet_scheduler.runtimes.cancellation import to_the_end
 from sdfleet_scheduler.runtimes.connection import local_client, translated
 from sdfleet_scheduler.runtimes.sdwebui_answer import generation_of
 from sdfleet_scheduler.runtimes.sdwebui_catalog import CHECKPOINTS, LIST_TIMEOUT, Catalog, UnknownName
@@ -165,7 +165,7 @@ class SdWebUiRuntime:
                 raise RuntimeFailure.lost(f"The WebUI has not moved on for {minutes:g} minutes; it must be restarted.")
             response = await sending
         except asyncio.CancelledError:
-            await completed(self._stop(request, sending))
+            await to_the_end(self._stop(request, sending))
             raise
         finally:
             for task in (sending, watching):
