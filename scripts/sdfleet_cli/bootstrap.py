@@ -63,9 +63,12 @@ def _make_venv() -> None:
     # What was interrupted may hold half a package that pip takes for a whole one. Scripts of a checkout that was
     # moved point at its old place.
     is_damaged = BEGUN.exists() or not _works() or (STAMP.is_file() and str(ROOT) not in STAMP.read_text())
-    if not is_damaged:
-        return
-    _say("  Python environment")
+    if is_damaged:
+        _say("  Python environment")
+        _create_venv()
+
+
+def _create_venv() -> None:
     made = subprocess.run(
         [sys.executable, "-m", "venv", "--clear", str(VENV)], capture_output=True, text=True, check=False
     )

@@ -51,14 +51,14 @@ def main(pytest_arguments: list[str]) -> int:
         meaningless_names,
         Tool("pytest", tuple(pytest_arguments)),
     ]
-    outcomes = [_run(gate, root) if isinstance(gate, Tool) else _inspect(gate, root) for gate in gates]
+    outcomes = [run_tool(gate, root) if isinstance(gate, Tool) else _inspect(gate, root) for gate in gates]
     print("\nGates:")  # noqa: T201  a command's output
     for outcome in outcomes:
         print(f"  {'ok  ' if outcome.is_passed else 'FAIL'}  {outcome.name} ({outcome.seconds:.1f} s){outcome.note}")  # noqa: T201
     return 0 if all(outcome.is_passed for outcome in outcomes) else 1
 
 
-def _run(tool: Tool, root: Path) -> Outcome:
+def run_tool(tool: Tool, root: Path) -> Outcome:
     words = [tool.name, *(word for word in tool.arguments if tool.name != "shellcheck")]
     name = " ".join(words)
     if not tool.path.exists():

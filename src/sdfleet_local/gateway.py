@@ -78,7 +78,7 @@ class Gateway:
     async def _answer(self, request: Request) -> HttpResponse:
         # To its end, whatever the answer: a client that is still sending would see a reset connection instead of it.
         body = await _read(request)
-        is_open = request.method == "GET" and request.url.path.rstrip("/") in OPEN_PATHS
+        is_open = request.method in ("GET", "HEAD") and request.url.path.rstrip("/") in OPEN_PATHS
         if not is_open and not hmac.compare_digest(request.headers.get("x-api-key", "").encode(), self._key):
             return problem(HTTPStatus.UNAUTHORIZED, "Send the API key in the header x-api-key.")
         retry_after = (self._open if is_open else self._keyed).take()
