@@ -135,7 +135,7 @@ class LocalGroup:
     def stop(self, *, at: datetime) -> None:
         """Launch nothing more; everything that runs has to be gone by `at`, tasks in hand given back.
 
-        An idle instance has nothing to give back and is ended at once.
+        An instance that is idle, or not yet in service, has nothing to give back and is ended at once.
         """
         with self._lock:
             self._desired = 0
@@ -143,7 +143,7 @@ class LocalGroup:
             for member in self._members:
                 member.is_leaving = True
                 member.kill_at = at
-                if member.instance.is_idle():
+                if member.state is LifecycleState.PENDING or member.instance.is_idle():
                     member.instance.kill()
                     continue
                 member.instance.metadata.interruption_at = at

@@ -45,8 +45,3 @@ def test_a_missing_tool_is_skipped_locally_and_fails_in_ci(
     outcome = run_tool(Tool("no-such-tool", ()), tmp_path)
     assert outcome.is_passed is is_passed
     assert "is not installed" in outcome.note
-
-
-def test_this_repository_keeps_its_own_rules() -> None:
-    root = Path(__file__).resolve().parents[2]
-    assert long_files(root) + meaningless_names(root) == []
