@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,23 @@ def test_destroy_works_after_the_supervisor_was_killed(tmp_path: Path) -> None:
     eventually(lambda: not state.supervisor.is_alive)
     assert run_command(tmp_path, "local", "instances").returncode == 3
     service.stop()
+    assert not any(process.is_alive for process in processes)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_start_that_is_interrupted_leaves_nothing_running(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sdfleet_cli.main", "deploy", "--local", "--port", "0"]
+    environment = {**os.environ, "SDFLEET_ROOT": str(tmp_path), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as deploy:
+        assert deploy.stdout is not None
+        while "instance ..." not in deploy.stdout.readline():
+            assert deploy.poll() is None
+        processes = eventually(lambda: _processes(tmp_path))
+        deploy.send_signal(signal.SIGINT)
+        _, errors = deploy.communicate(timeout=30)
+    assert (deploy.returncode, errors) == (130, "Interrupted; nothing is left running.\n")
     assert not any(process.is_alive for process in processes)
     assert list(tmp_path.iterdir()) == []
 
