@@ -25,6 +25,9 @@ unit: setup  ## the unit tests only (seconds)
 format: setup  ## format the code
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
 
+PIN = uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+  --no-emit-index-url --no-emit-find-links --quiet
+
 requirements:  ## pin the dependencies anew, by hash
-	@uv pip compile pyproject.toml --extra dev --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
-	  --quiet --output-file requirements/dev.txt
+	@$(PIN) pyproject.toml --extra dev --output-file requirements/dev.txt
+	@echo 'pip>=26' | $(PIN) - --output-file requirements/pip.txt

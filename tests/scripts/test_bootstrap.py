@@ -37,6 +37,7 @@ class Checkout:
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkout:
     (tmp_path / "requirements").mkdir()
     (tmp_path / "requirements" / "dev.txt").write_text("click==8.4.0 --hash=sha256:0\n")
+    (tmp_path / "requirements" / "pip.txt").write_text("pip==26.3 --hash=sha256:2\n")
     (tmp_path / "pyproject.toml").write_text("[project]\n")
     checkout = Checkout(tmp_path)
     places: dict[str, Path] = {
@@ -44,11 +45,13 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkout:
         "VENV": tmp_path / ".venv",
         "STAMP": tmp_path / ".venv" / "stamp",
         "BEGUN": tmp_path / ".venv" / "begun",
+        "PIP_REQUIREMENT": tmp_path / "requirements" / "pip.txt",
         "REQUIREMENTS": tmp_path / "requirements" / "dev.txt",
     }
     played: dict[str, Callable[..., object]] = {
         "_create_venv": checkout.make_venv,
         "_pip": checkout.pip,
+        "_compile": lambda: None,
         "_works": lambda: checkout.works,
     }
     for name, value in {**places, **played}.items():
@@ -59,8 +62,10 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkout:
 def test_the_first_run_installs_the_pinned_requirements_then_the_project(checkout: Checkout) -> None:
     assert bootstrap.main() == 0
     assert checkout.environments_made == 1
-    assert "--require-hashes" in checkout.pip_calls[0]
-    assert "--no-deps --no-build-isolation -e" in checkout.pip_calls[1]
+    first, second, third = checkout.pip_calls
+    assert first.endswith("--require-hashes -r " + str(bootstrap.PIP_REQUIREMENT))
+    assert second.endswith("--require-hashes -r " + str(bootstrap.REQUIREMENTS))
+    assert "--no-deps --no-build-isolation -e" in third
 
 
 def test_the_next_run_installs_nothing(checkout: Checkout) -> None:
@@ -74,7 +79,7 @@ def test_changed_requirements_are_installed_into_the_same_environment(checkout: 
     bootstrap.main()
     bootstrap.REQUIREMENTS.write_text("click==8.5.0 --hash=sha256:1\n")
     bootstrap.main()
-    assert (checkout.environments_made, len(checkout.pip_calls)) == (1, 4)
+    assert (checkout.environments_made, len(checkout.pip_calls)) == (1, 6)
 
 
 def test_an_interrupted_installation_begins_again(checkout: Checkout, capsys: pytest.CaptureFixture[str]) -> None:
