@@ -26,10 +26,11 @@ from sdfleet_scheduler.health import RuntimeHealth
 from sdfleet_scheduler.heartbeat import Heartbeat
 from sdfleet_scheduler.inputs import Inputs
 from sdfleet_scheduler.instruments import Instruments
+from sdfleet_scheduler.line import Line
+from sdfleet_scheduler.pace import Pace
 from sdfleet_scheduler.poller import Poller
 from sdfleet_scheduler.runtimes.base import FileReference, Generation, Job, OutputFile, ProgressCallback
 from sdfleet_scheduler.settlement import Settlement
-from sdfleet_scheduler.turn import Turns
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(16)
 
@@ -49,7 +50,8 @@ async def succeeds(job: Job, on_progress: ProgressCallback) -> Generation:
 class ScriptedRuntime:
     """Each job meets the next behaviour; the last one stays."""
 
-    def __init__(self, *behaviours: Behaviour) -> None:
+    def __init__(self, *behaviours: Behaviour, depth: int = 1) -> None:
+        self.depth = depth
         self._behaviours = list(behaviours) or [succeeds]
         self.jobs: list[Job] = []
         self.interrupted: list[str] = []
@@ -92,10 +94,18 @@ class Harness:
         self.artifacts = MemoryArtifactStore()
         self.results = MemoryTopic()
         self.drain = Drain()
+        self.may_look_ahead = True
         self.instruments = Instruments()
         self.visibility = visibility
         self.deployment = a_deployment(runtimes=(a_runtime_environment(type=RuntimeType.TEST_PATTERN),))
-        self.health = RuntimeHealth(self.runtime, self.instruments, probe_when_down=timedelta(milliseconds=20))
+        self.pace = Pace()
+        self.line = Line(self.pace, self.clock)
+        self.health = RuntimeHealth(
+            self.runtime,
+            self.instruments,
+            is_busy=lambda: self.line.is_busy,
+            probe_when_down=timedelta(milliseconds=20),
+        )
         self.build()
 
     def build(self) -> None:
@@ -124,6 +134,8 @@ class Harness:
             heartbeat=Heartbeat(self.clock, visibility=self.visibility),
             health=self.health,
             drain=self.drain,
+            line=self.line,
+            pace=self.pace,
             clock=self.clock,
             instruments=self.instruments,
             instance_id=INSTANCE,
@@ -135,9 +147,11 @@ class Harness:
             self.executor,
             self.health,
             self.drain,
+            self.line,
             self.clock,
             self.instruments,
             visibility=self.visibility,
+            may_look_ahead=lambda: self.may_look_ahead,
         )
 
     def submit(self, *, content: dict[str, Any] | None = None, **changes: Any) -> Task:
@@ -150,9 +164,11 @@ class Harness:
 
     async def run_next(self) -> None:
         """Receive one message and see it through."""
+        # An executor alone knows no probe: the runtime is as ready as it says.
+        self.health._set(is_ready=await self.runtime.is_ready())
         received_at = self.clock.now()
         (message,) = self.queue.receive(max_messages=1, wait=timedelta(0), visibility=self.visibility)
-        await self.executor.execute(message, await Turns().next(), received_at=received_at)
+        await self.executor.execute(message, self.line.join(), received_at=received_at)
 
     def task(self, task_id: str = "test-t2i") -> Task:
         task = self.memory_store.load(task_id)

@@ -31,7 +31,9 @@ from sdfleet_scheduler.identity import Identity, identify
 from sdfleet_scheduler.inputs import Inputs
 from sdfleet_scheduler.instruments import Instruments
 from sdfleet_scheduler.interruption_watch import InterruptionWatch
+from sdfleet_scheduler.line import Line
 from sdfleet_scheduler.metadata import ENDPOINT_VARIABLE, InstanceMetadata, metadata_client
+from sdfleet_scheduler.pace import Pace
 from sdfleet_scheduler.poller import Poller
 from sdfleet_scheduler.runtimes.registry import build_runtime
 from sdfleet_scheduler.settlement import Settlement
@@ -71,7 +73,9 @@ async def compose(environ: Mapping[str, str]) -> Parts:
     drain = Drain()
     scratch = Path(tempfile.mkdtemp(prefix="sdfleet-"))
     runtime = build_runtime(served.type, environment.runtime_url, model=served.model_filename, scratch=scratch)
-    health = RuntimeHealth(runtime, instruments)
+    pace = Pace()
+    line = Line(pace, clock)
+    health = RuntimeHealth(runtime, instruments, is_busy=lambda: line.is_busy)
     service = InstanceMetadata(metadata_client(environ.get(ENDPOINT_VARIABLE)))
     identity = await identify(service, fallback_instance_id=f"{socket.gethostname()}-{os.getpid()}")
     watch = InterruptionWatch(service, drain, clock, drain_timeout=timedelta(seconds=environment.drain_timeout_s))
@@ -101,13 +105,25 @@ async def compose(environ: Mapping[str, str]) -> Parts:
         heartbeat=Heartbeat(clock, visibility=environment.visibility),
         health=health,
         drain=drain,
+        line=line,
+        pace=pace,
         clock=clock,
         instruments=instruments,
         instance_id=identity.instance_id,
         visibility=environment.visibility,
         new_token=lambda: secrets.token_hex(16),
     )
-    poller = Poller(queue, executor, health, drain, clock, instruments, visibility=environment.visibility)
+    poller = Poller(
+        queue,
+        executor,
+        health,
+        drain,
+        line,
+        clock,
+        instruments,
+        visibility=environment.visibility,
+        may_look_ahead=lambda: not watch.is_rebalance_recommended,
+    )
     board = StatusBoard(identity, served, executor, health, drain, watch)
     return Parts(
         identity=identity,

@@ -31,12 +31,13 @@ from sdfleet_scheduler.heartbeat import Heartbeat
 from sdfleet_scheduler.inputs import Inputs
 from sdfleet_scheduler.instruments import Instruments
 from sdfleet_scheduler.lease import Lease
+from sdfleet_scheduler.line import LONGEST_WAIT, Line, Ticket
 from sdfleet_scheduler.offload import offload
+from sdfleet_scheduler.pace import Pace
 from sdfleet_scheduler.record import Record
 from sdfleet_scheduler.runtimes.base import Generation, InputFile, Job, Runtime, RuntimeFailure
 from sdfleet_scheduler.settlement import Settlement
 from sdfleet_scheduler.task_run import Stopped, StopReason, TaskRun
-from sdfleet_scheduler.turn import Turn
 
 log = logs.get_logger(__name__)
 
@@ -61,6 +62,8 @@ class Executor:
         heartbeat: Heartbeat,
         health: RuntimeHealth,
         drain: Drain,
+        line: Line,
+        pace: Pace,
         clock: Clock,
         instruments: Instruments,
         instance_id: str,
@@ -78,6 +81,8 @@ class Executor:
         self._heartbeat = heartbeat
         self._health = health
         self._drain = drain
+        self._line = line
+        self._pace = pace
         self._clock = clock
         self._instruments = instruments
         self._instance_id = instance_id
@@ -86,17 +91,17 @@ class Executor:
         #: The runs in hand, in the order of their receipt.
         self.runs: list[TaskRun] = []
 
-    async def execute(self, message: QueueMessage, turn: Turn, *, received_at: datetime) -> None:
+    async def execute(self, message: QueueMessage, ticket: Ticket, *, received_at: datetime) -> None:
         """See the message through. Whatever cannot be done now comes back by itself: nothing is lost by leaving."""
         lease = Lease(self._queue, message, self._clock, visibility=self._visibility, received_at=received_at)
         try:
             task_message = messages.read_message(message.body)
             with logs.bound(task_id=task_message.task_id, run=task_message.run):
-                await self._see_through(task_message, lease, turn)
+                await self._see_through(task_message, lease, ticket)
         except MalformedMessage as error:
             await self._dead_letters.keep(lease, error)
         finally:
-            turn.release()
+            ticket.leave()
 
     async def oversee_drain(self) -> None:
         """Stop the runs that will not end in time. Runs until cancelled."""
@@ -109,20 +114,20 @@ class Executor:
             await asyncio.sleep(0.25)
 
     def _may_go_on(self, run: TaskRun, notice: Notice) -> bool:
-        now = self._clock.now()
-        return run.claimed_at is not None and interruption.can_finish(
-            elapsed=now - run.claimed_at, progress=run.progress, left=interruption.time_left(notice, now=now)
+        now, begun_at = self._clock.now(), run.ticket.begun_at
+        return begun_at is not None and interruption.can_finish(
+            elapsed=now - begun_at, progress=run.progress, left=interruption.time_left(notice, now=now)
         )
 
-    async def _see_through(self, message: TaskMessage, lease: Lease, turn: Turn) -> None:
+    async def _see_through(self, message: TaskMessage, lease: Lease, ticket: Ticket) -> None:
         task = await offload(self._store.load, message.task_id)
         if task is None:
             raise MalformedMessage("there is no record of this task", task_id=message.task_id)
-        run = TaskRun(message, lease, Record(self._store, task), token=self._new_token())
+        run = TaskRun(message, lease, Record(self._store, task), ticket, token=self._new_token())
         self.runs.append(run)
         keeper = asyncio.create_task(self._heartbeat.keep(run))
         try:
-            while not await self._handle(run, turn):
+            while not await self._handle(run):
                 log.info("task.changed")
         except LeaseLost:
             log.warning("lease.lost", reason="settlement")
@@ -133,12 +138,12 @@ class Executor:
             keeper.cancel()
             await asyncio.wait({keeper})
 
-    async def _handle(self, run: TaskRun, turn: Turn) -> bool:
+    async def _handle(self, run: TaskRun) -> bool:
         """One pass over the task as its record shows it; False if the record changed under it."""
         task = run.record.task
         admission = transitions.admission(task, run=run.message.run, now=self._clock.now())
         if admission is Admission.RUN:
-            return await self._run(run, turn)
+            return await self._run(run)
         log.info("task.not_run", admission=admission.name.lower())
         if admission is Admission.OLDER_RUN:
             await self._settlement.delete(run.lease)
@@ -159,10 +164,11 @@ class Executor:
         # SQS counts whole seconds: rounded up, so that the message is not seen before the lease has ended.
         return timedelta(seconds=int((lease_until - self._clock.now()).total_seconds()) + 1)
 
-    async def _run(self, run: TaskRun, turn: Turn) -> bool:
+    async def _run(self, run: TaskRun) -> bool:
         try:
             content = await run.stoppable(self._content(run.message))
             inputs = await run.stoppable(self._inputs.fetch(content))
+            self._pace.prepared(self._clock.now() - run.ticket.joined_at)
             try:
                 await self._claim(run)
             except TransitionRefused:
@@ -170,15 +176,16 @@ class Executor:
                 return False
             generation = await self._generate(run, content, inputs)
         except Stopped as stopped:
-            turn.release()
+            run.ticket.leave()
             await self._stopped(run, stopped.reason)
         except RuntimeFailure as failure:
             if failure.kind is retry.FailureKind.RUNTIME_LOST:
+                # Before the next in line meets the same dead server.
                 self._health.doubt()
-            turn.release()
+            run.ticket.leave()
             await self._failed(run, failure)
         else:
-            turn.release()
+            run.ticket.leave()
             run.is_settling = True
             await self._settlement.succeeded(run, generation)
         return True
@@ -212,6 +219,7 @@ class Executor:
             )
         )
         run.claimed_at = now
+        run.ticket.kind = run.record.task.tasktype
         log.info("task.claimed", attempt=run.record.task.attempt, losses=run.record.task.losses)
 
     async def _generate(self, run: TaskRun, content: JsonObject, inputs: tuple[InputFile, ...]) -> Generation:
@@ -225,11 +233,11 @@ class Executor:
             inputs=inputs,
             model=self._environment.model_filename,
             output_format=task.options.output_format,
+            on_free=lambda: self._free(run),
         )
-        begun = asyncio.get_running_loop().time()
-        self._health.is_busy = True
+        timekeeper = asyncio.create_task(self._keep_time(run))
         try:
-            return await run.stoppable(self._runtime.generate(job, run.report_progress), limit=task.timeout)
+            return await run.stoppable(self._at_runtime(run, job))
         except (Stopped, RuntimeFailure):
             raise
         except Exception as error:  # a bug in an adapter must cost an attempt, not the instance
@@ -238,10 +246,39 @@ class Executor:
                 "internal_error", f"The runtime adapter failed ({type(error).__name__})."
             ) from error
         finally:
-            self._health.is_busy = False
-            seconds = asyncio.get_running_loop().time() - begun
-            self._instruments.generation.observe(seconds)
-            self._instruments.busy.inc(seconds)
+            timekeeper.cancel()
+            self._free(run)
+
+    async def _at_runtime(self, run: TaskRun, job: Job) -> Generation:
+        if self._runtime.depth == 1:
+            await run.ticket.first()
+            if not self._health.is_ready:
+                raise RuntimeFailure.interrupted("The runtime was lost before the task's turn came.")
+            self._line.begin(run.ticket)
+        return await self._runtime.generate(job, run.report_progress)
+
+    async def _keep_time(self, run: TaskRun) -> None:
+        """The task's time runs from its turn on; waiting for it has its own limit."""
+        try:
+            async with asyncio.timeout(LONGEST_WAIT.total_seconds()):
+                await run.ticket.first()
+        except TimeoutError:
+            self._line.give_up_waiting()
+            run.request_stop(StopReason.OVERTAKEN)
+            return
+        self._line.begin(run.ticket)
+        await asyncio.sleep(run.record.task.timeout.total_seconds())
+        run.request_stop(StopReason.TIMEOUT)
+
+    def _free(self, run: TaskRun) -> None:
+        """The runtime is done with the task; called by whoever sees it first."""
+        ticket = run.ticket
+        if self._line.first is ticket and ticket.begun_at is not None:
+            took = self._clock.now() - ticket.begun_at
+            self._pace.generated(ticket.kind, took)
+            self._instruments.generation.observe(took.total_seconds())
+            self._instruments.busy.inc(took.total_seconds())
+        ticket.leave()
 
     async def _stopped(self, run: TaskRun, reason: StopReason) -> None:
         log.info("task.stopped", reason=reason)
@@ -254,17 +291,21 @@ class Executor:
         run.is_settling = True
         if reason is StopReason.CANCEL_REQUESTED:
             await self._settlement.cancelled(run)
-        elif reason is StopReason.DRAIN:
+        elif reason in (StopReason.DRAIN, StopReason.OVERTAKEN):
             notice = self._drain.notice
             await self._settlement.requeued(
-                run, reason=notice.kind if notice else "drain", after=timedelta(0), spends_attempt=False
+                run, reason=notice.kind if notice else reason, after=timedelta(0), spends_attempt=False
             )
         # Otherwise the task is somebody else's by now.
 
     async def _failed(self, run: TaskRun, failure: RuntimeFailure) -> None:
         run.is_settling = True
-        log.warning("task.try_failed", kind=failure.kind, code=failure.code)
-        decision = retry.decide(failure.kind, failure.code, str(failure), run.record.task)
+        kind = failure.kind
+        if kind is retry.FailureKind.RUNTIME_LOST and run.ticket.begun_at is None:
+            # It was only waiting in the server's queue: the loss is another task's.
+            kind = retry.FailureKind.INTERRUPTED
+        log.warning("task.try_failed", kind=kind, code=failure.code)
+        decision = retry.decide(kind, failure.code, str(failure), run.record.task)
         if isinstance(decision, retry.GiveUp):
             await self._settlement.failed(run, decision.failure)
         elif run.claimed_at is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 
 from sdfleet.telemetry import logs
@@ -19,15 +20,20 @@ PROBE_WHEN_IDLE = timedelta(seconds=5)
 
 class RuntimeHealth:
     def __init__(
-        self, runtime: Runtime, instruments: Instruments, *, probe_when_down: timedelta = PROBE_WHEN_DOWN
+        self,
+        runtime: Runtime,
+        instruments: Instruments,
+        *,
+        is_busy: Callable[[], bool],
+        probe_when_down: timedelta = PROBE_WHEN_DOWN,
     ) -> None:
+        """`is_busy`: whether a task is at the runtime; its own outcome tells more than a probe."""
         self._runtime = runtime
         self._instruments = instruments
         self._probe_when_down = probe_when_down
         self._ready = asyncio.Event()
         self._doubted = asyncio.Event()
-        #: Set while a task is with the runtime: its own outcome tells more than a probe.
-        self.is_busy = False
+        self._is_busy = is_busy
 
     @property
     def is_ready(self) -> bool:
@@ -45,7 +51,7 @@ class RuntimeHealth:
     async def watch(self) -> None:
         """Probe for ever."""
         while True:
-            if not self.is_busy:
+            if not self._is_busy():
                 self._set(is_ready=await self._runtime.is_ready())
             interval = PROBE_WHEN_IDLE if self.is_ready else self._probe_when_down
             self._doubted.clear()

@@ -36,7 +36,13 @@ class Beats:
         task = self.harness.submit()
         (message,) = self.harness.queue.receive(max_messages=1, wait=timedelta(0), visibility=VISIBILITY)
         lease = Lease(self.harness.queue, message, self.clock, visibility=VISIBILITY, received_at=self.clock.now())
-        run = TaskRun(messages.read_message(message.body), lease, Record(self.harness.store, task), token="mine")
+        run = TaskRun(
+            messages.read_message(message.body),
+            lease,
+            Record(self.harness.store, task),
+            self.harness.line.join(),
+            token="mine",
+        )
         now = self.clock.now()
         await run.record.update(
             lambda queued: transitions.claim(

@@ -15,6 +15,9 @@ from sdfleet.errors import SdfleetError
 ProgressCallback = Callable[[float], None]
 
 
+def _nobody_waits() -> None: ...
+
+
 @dataclass(frozen=True)
 class InputFile:
     """A link of the content, fetched."""
@@ -42,6 +45,8 @@ class Job:
     #: The runtime's static model; None: whatever the request names or the server has loaded.
     model: str | None = None
     output_format: OutputFormat | None = None
+    #: Called once the runtime is done with the job, before its files are fetched or decoded: the next may begin.
+    on_free: Callable[[], None] = field(default=_nobody_waits, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -95,11 +100,14 @@ class RuntimeFailure(SdfleetError):
 
 
 class Runtime(Protocol):
+    #: Jobs it may be given at once: 2 where a second one waits in the server's own queue and can be withdrawn alone.
+    depth: int
+
     async def is_ready(self) -> bool:
         """Whether a job handed over now would run: one bounded probe, True or False, never an exception."""
 
     async def generate(self, job: Job, on_progress: ProgressCallback) -> Generation:
-        """Run the job to its end. One at a time.
+        """Run the job to its end; at most `depth` at once, in the order of the calls.
 
         Cancelling this coroutine stops the job at the server: before the cancellation goes on, the adapter has
         interrupted (or withdrawn) this job and no other, and waited, bounded, until the server is free of it.

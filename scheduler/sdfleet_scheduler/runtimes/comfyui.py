@@ -49,6 +49,9 @@ OUTPUT_FOLDER = "sdfleet"
 class ComfyUiRuntime:
     """Implements `Runtime`. A second `generate` may be begun before the first ends: it waits in ComfyUI's own queue."""
 
+    #: One running, one in the server's own queue: it goes from one to the next in a millisecond.
+    depth = 2
+
     def __init__(
         self,
         client: httpx.AsyncClient,

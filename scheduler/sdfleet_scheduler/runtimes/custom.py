@@ -53,6 +53,8 @@ def custom_client(base_url: str) -> httpx.AsyncClient:
 
 
 class CustomRuntime:
+    depth = 1
+
     def __init__(
         self, client: httpx.AsyncClient, *, scratch: Path | None = None, stop_within: timedelta = STOP_WITHIN
     ) -> None:

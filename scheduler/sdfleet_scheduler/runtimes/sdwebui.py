@@ -49,6 +49,9 @@ def sdwebui_client(base_url: str) -> httpx.AsyncClient:
 
 
 class SdWebUiRuntime:
+    #: A request that waits in its lock could not be withdrawn.
+    depth = 1
+
     def __init__(
         self,
         client: httpx.AsyncClient,

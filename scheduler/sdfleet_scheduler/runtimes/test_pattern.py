@@ -23,6 +23,8 @@ _WAITING_SHARE = 0.9
 class TestPatternRuntime:
     """Serves every task type. Takes as long as `content.test_pattern_seconds` says; cancelling it stops it at once."""
 
+    depth = 1
+
     #: Its name is no test's.
     __test__ = False
 
