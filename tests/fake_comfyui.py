@@ -20,7 +20,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 
 from sdfleet.domain.task import TaskType
 from sdfleet_scheduler.runtimes.base import InputFile, Job, RuntimeFailure
-from sdfleet_scheduler.runtimes.comfyui import ComfyUiRuntime
+from sdfleet_scheduler.runtimes.comfyui import HISTORY_KEPT, ComfyUiRuntime
 
 RECORDINGS = Path(__file__).parent / "fixtures" / "comfyui"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(24)
@@ -308,12 +308,14 @@ async def failure_of(runtime: ComfyUiRuntime, job: Job) -> RuntimeFailure:
 
 
 @asynccontextmanager
-async def a_comfyui(**options: timedelta) -> AsyncIterator[tuple[FakeComfyUi, ComfyUiRuntime]]:
+async def a_comfyui(
+    *, history_kept: int = HISTORY_KEPT, **options: timedelta
+) -> AsyncIterator[tuple[FakeComfyUi, ComfyUiRuntime]]:
     """A server and the adapter for it, with patience fit for tests."""
     fake = FakeComfyUi()
     await fake.start()
     brief = {"stop_within": timedelta(seconds=2), "probe_within": timedelta(seconds=2)}
-    runtime = ComfyUiRuntime(fake.client(), **{**brief, **options})
+    runtime = ComfyUiRuntime(fake.client(), history_kept=history_kept, **{**brief, **options})
     try:
         # Nothing here takes a second: a fault is to end the test, not to stop the suite.
         async with asyncio.timeout(10):

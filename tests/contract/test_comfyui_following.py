@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 from fake_comfyui import (
@@ -50,12 +51,26 @@ async def test_no_prompt_id_is_used_twice_even_for_the_same_try() -> None:
     assert len({submitted.prompt_id for submitted in fake.submitted}) == 3
 
 
-async def test_what_was_read_is_taken_out_of_the_servers_history() -> None:
-    async with a_comfyui() as (fake, runtime):
-        await runtime.generate(a_comfyui_job(), lambda _: None)
+async def test_the_servers_history_stays_bounded() -> None:
+    async with a_comfyui(history_kept=2) as (fake, runtime):
+        for _ in range(5):
+            await runtime.generate(a_comfyui_job(), lambda _: None)
         await runtime.close()
-        assert fake.history == {}
-        assert fake.bodies("/history") == [{"delete": [fake.submitted[0].prompt_id]}]
+        ended = [submitted.prompt_id for submitted in fake.submitted]
+        assert fake.bodies("/history") == [{"delete": ended[:2]}]
+        assert set(fake.history) == set(ended[2:])
+
+
+async def test_the_runtime_is_said_to_be_free_before_the_files_are_fetched() -> None:
+    said: list[int] = []
+    async with a_comfyui() as (fake, runtime):
+
+        def viewed() -> int:
+            return sum(seen.path == "/view" for seen in fake.seen)
+
+        await runtime.generate(replace(a_comfyui_job(), on_free=lambda: said.append(viewed())), lambda _: None)
+        assert viewed() > 0
+    assert said == [0]
 
 
 async def test_a_prompt_answered_from_the_cache_has_its_files() -> None:

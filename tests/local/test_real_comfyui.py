@@ -114,11 +114,8 @@ async def test_the_same_workflow_again_gives_files_of_its_own(runtime: ComfyUiRu
     assert len(folders) == 2
 
 
-async def test_a_job_leaves_nothing_in_queue_or_history(runtime: ComfyUiRuntime) -> None:
+async def test_a_job_leaves_nothing_in_the_queue(runtime: ComfyUiRuntime) -> None:
     await runtime.generate(a_job(a_workflow()), lambda _: None)
-    async with comfyui_client(URL) as client, asyncio.timeout(5):
-        while "sdfleet/" in (await client.get("/history")).text:
-            await asyncio.sleep(0.05)
     assert (await queue()) == {"queue_running": [], "queue_pending": []}
 
 

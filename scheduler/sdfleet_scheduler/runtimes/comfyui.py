@@ -42,6 +42,9 @@ PROBE_WITHIN = timedelta(seconds=30)
 #: just before a prompt's start.
 _LOOK_EVERY_S = 0.05
 _TELL_EVERY_S = 0.5
+#: Ended prompts that stay in the server's history, for a person who asks what ran; with as many waiting to be deleted.
+#: ComfyUI itself keeps 10,000 whole workflows in memory.
+HISTORY_KEPT = 100
 #: All our outputs lie in this folder of ComfyUI's output folder, one folder below it for each run.
 OUTPUT_FOLDER = "sdfleet"
 
@@ -60,6 +63,7 @@ class ComfyUiRuntime:
         stop_within: timedelta = STOP_WITHIN,
         probe_within: timedelta = PROBE_WITHIN,
         look_every: timedelta = timedelta(seconds=5),
+        history_kept: int = HISTORY_KEPT,
     ) -> None:
         """`look_every`: how often the server's queue is read while the websocket is silent."""
         self._server = ComfyUiServer(client)
@@ -69,9 +73,12 @@ class ComfyUiRuntime:
         self._follower = Follower(self._server, self._socket, hang_after=hang_after, look_every=look_every)
         self._stop_within = stop_within
         self._probe_within = probe_within
+        self._history_kept = history_kept
         #: A prompt has run since the start or the last failure: the execution thread lives.
         self._is_proven = False
         self._probing = asyncio.Lock()
+        #: Our prompts in the server's history, the oldest first.
+        self._ended: list[str] = []
         #: Tidying that nobody waits for, until `close`.
         self._chores: set[asyncio.Task[None]] = set()
 
@@ -93,6 +100,7 @@ class ComfyUiRuntime:
             graph = with_own_names(graph, f"{OUTPUT_FOLDER}/{job.try_id}-{prompt_id[:8]}")
             watch = PromptWatch(prompt_id, graph, on_progress)
             entry = await self._run(watch, graph)
+            job.on_free()
             generation = await self._concluded(entry, graph)
         except ServerUnreachable as error:
             self._is_proven = False
@@ -118,7 +126,7 @@ class ComfyUiRuntime:
                 await self._submit(watch.prompt_id, graph)
                 entry = await self._follower.follow(watch)
                 is_over = True
-                self._forget_soon(watch.prompt_id)
+                self._forget_later(watch.prompt_id)
                 return entry
             finally:
                 if not is_over:
@@ -141,16 +149,21 @@ class ComfyUiRuntime:
             raise failure
         return await collect(entry, graph, self._server)
 
-    def _forget_soon(self, prompt_id: str) -> None:
-        chore = asyncio.create_task(self._forget(prompt_id), name="comfyui history")
+    def _forget_later(self, prompt_id: str) -> None:
+        """Keep the server's memory bounded, a request for many prompts at once."""
+        self._ended.append(prompt_id)
+        if len(self._ended) < 2 * self._history_kept:
+            return
+        oldest, self._ended = self._ended[: self._history_kept], self._ended[self._history_kept :]
+        chore = asyncio.create_task(self._forget(oldest), name="comfyui history")
         self._chores.add(chore)
         chore.add_done_callback(self._chores.discard)
 
-    async def _forget(self, prompt_id: str) -> None:
+    async def _forget(self, prompt_ids: list[str]) -> None:
         try:
-            await self._server.forget(prompt_id)
+            await self._server.forget(prompt_ids)
         except ServerUnreachable as error:
-            log.warning("comfyui.history_kept", prompt_id=prompt_id, is_refused=error.is_refused)
+            log.warning("comfyui.history_kept", prompts=len(prompt_ids), is_refused=error.is_refused)
 
     async def _stop(self, prompt_id: str) -> None:
         """Have the server be rid of this prompt, and of no other."""
@@ -175,7 +188,7 @@ class ComfyUiRuntime:
                 await self._server.withdraw(prompt_id)
                 await self._server.interrupt(prompt_id)
             if await self._server.place_of(prompt_id) is Place.NOWHERE:
-                await self._server.forget(prompt_id)
+                await self._server.forget([prompt_id])
                 return
             await asyncio.sleep(_LOOK_EVERY_S)
 

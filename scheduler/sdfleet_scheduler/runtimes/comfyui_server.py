@@ -88,9 +88,9 @@ class ComfyUiServer:
         entry: JsonObject | None = (await self._get(f"/history/{prompt_id}")).get(prompt_id)
         return entry
 
-    async def forget(self, prompt_id: str) -> None:
-        """Take the prompt out of the history, which otherwise keeps the last 10,000 whole workflows in memory."""
-        await self._send("POST", "/history", json={"delete": [prompt_id]})
+    async def forget(self, prompt_ids: list[str]) -> None:
+        """Take prompts out of the history."""
+        await self._send("POST", "/history", json={"delete": prompt_ids})
 
     async def withdraw(self, prompt_id: str) -> None:
         await self._send("POST", "/queue", json={"delete": [prompt_id]})

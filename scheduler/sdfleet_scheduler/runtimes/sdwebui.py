@@ -73,7 +73,7 @@ class SdWebUiRuntime:
         self._monotonic = monotonic
         self._catalog = Catalog(client)
         self._control = ServerControl(client)
-        self._is_generating = False
+        self._generating = 0
         #: A job has gone well since the last doubt: a 200 on every route does not mean that a model is loaded.
         self._is_proven = False
         self._proof: asyncio.Task[bool] | None = None
@@ -86,7 +86,7 @@ class SdWebUiRuntime:
         if await self._control.state() is None:
             self._is_proven = self._is_proven and self._is_generating
             return False
-        if self._is_generating or self._is_proven:
+        if self._generating or self._is_proven:
             return True
         if self._proof is None and self._monotonic() < self._next_proof_at:
             return False
@@ -133,14 +133,15 @@ class SdWebUiRuntime:
             return str(title)
 
     async def generate(self, job: Job, on_progress: ProgressCallback) -> Generation:
-        self._is_generating = True
+        # The answer of one job is still decoded while the next one runs.
+        self._generating += 1
         try:
             generation = await self._generate(job, on_progress)
         except RuntimeFailure as failure:
             self._doubt(failure)
             raise
         finally:
-            self._is_generating = False
+            self._generating -= 1
         self._is_proven = self._is_proven or job.tasktype in (TaskType.TEXT_TO_IMAGE, TaskType.IMAGE_TO_IMAGE)
         return generation
 
@@ -175,6 +176,7 @@ class SdWebUiRuntime:
                 task.cancel()
             await asyncio.gather(sending, watching, return_exceptions=True)
         self._last_state = after = await self._control.state()
+        job.on_free()
         if watch.saw_interrupt or (after is not None and after.was_interrupted_since(before)):
             raise RuntimeFailure.interrupted("Somebody else interrupted the WebUI; the task runs again.")
         if response.status_code != httpx.codes.OK:
