@@ -6,7 +6,7 @@ Every call may raise `ServiceUnavailable`; calls block, and the scheduler makes 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -30,6 +30,8 @@ class QueueMessage:
     body: str = field(repr=False)
     #: How often the message was received, this time included.
     receive_count: int = 1
+    #: The message group it was sent with: whose turn it is when one tenant floods the queue.
+    group: str | None = None
 
 
 class TaskQueue(Protocol):
@@ -49,7 +51,7 @@ class TaskQueue(Protocol):
     def delete(self, receipt: str) -> None:
         """Remove the message. A stale receipt is no error (real SQS may even delete by it: check the lease first)."""
 
-    def send(self, body: str) -> None:
+    def send(self, body: str, *, group: str | None = None) -> None:
         """Put a message into the queue, as the DLQ consumer does with what may run again."""
 
     def depth(self) -> int:
@@ -57,8 +59,11 @@ class TaskQueue(Protocol):
 
 
 class Topic(Protocol):
-    def publish(self, body: str, attributes: Mapping[str, str]) -> None:
-        """Deliver to every subscription whose filter takes `attributes`; returns once the topic has it."""
+    def publish(self, body: str, attributes: Mapping[str, str], *, group: str | None = None) -> None:
+        """Deliver to every subscription whose filter takes `attributes`; returns once the topic has it.
+
+        Queues get the message with its `group`; other kinds of subscription do not see it.
+        """
 
 
 @dataclass(frozen=True)
@@ -137,3 +142,28 @@ class ReleaseStore(Protocol):
         """The parameter `name` (`image-version`, `previous-version`, `deployment-status`)."""
 
     def write(self, runtime: str, name: str, value: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class ModelObject:
+    """A file of the model bucket, as a listing shows it."""
+
+    key: str
+    size_bytes: int
+    #: Changes with the content: parts of two contents are never put together.
+    etag: str
+    modified_at: datetime
+
+
+class ModelBucket(Protocol):
+    """The model bucket of a deployment, for reading."""
+
+    def objects(self, prefix: str = "") -> list[ModelObject]:
+        """Every object whose key begins with `prefix`, however many there are; folders' own markers left out."""
+
+    def read(self, model: ModelObject, *, offset: int, size_bytes: int) -> Iterator[bytes]:
+        """The object's bytes from `offset`, at most a mebibyte at a time, so that gigabytes never lie in memory.
+
+        Raises:
+            ObjectNotFound: it is gone, or has other content since it was listed.
+        """

@@ -21,11 +21,13 @@ _LEASE_LOST_TEXTS = (
 )
 
 #: Reading an object. HEAD answers have no body, so their codes are numbers. Without the right to list the bucket,
-#: S3 says 403 for an object that is not there. The rest are names that no object can have, and archived ones.
+#: S3 says 403 for an object that is not there. The rest are names that no object can have, archived ones, and those
+#: whose content is another by now.
 _NO_OBJECT = {
     "404", "NoSuchKey", "NoSuchBucket",
     "403", "AccessDenied", "AllAccessDisabled",
     "KeyTooLongError", "InvalidBucketName", "InvalidObjectState", "MethodNotAllowed", "405",
+    "PreconditionFailed", "412",
 }  # fmt: skip
 _READS_OBJECT = {"GetObject", "HeadObject"}
 
