@@ -19,6 +19,7 @@ from sdfleet.memory.task_queue import MemoryTaskQueue
 from sdfleet.memory.task_store import MemoryTaskStore
 from sdfleet.memory.topic import MemoryTopic
 from sdfleet.ports import Clock, TaskStore
+from sdfleet_scheduler.circuit_breaker import CircuitBreaker
 from sdfleet_scheduler.dead_letters import DeadLetters
 from sdfleet_scheduler.drain import Drain
 from sdfleet_scheduler.executor import Executor
@@ -104,6 +105,7 @@ class Harness:
             self.runtime,
             self.instruments,
             is_busy=lambda: self.line.is_busy,
+            breaker=CircuitBreaker(self.clock),
             probe_when_down=timedelta(milliseconds=20),
         )
         self.build()

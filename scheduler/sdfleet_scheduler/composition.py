@@ -22,6 +22,7 @@ from sdfleet.aws.topic import SnsTopic
 from sdfleet.environment import DeploymentEnvironment, SchedulerEnvironment
 from sdfleet.errors import ConfigError
 from sdfleet_scheduler.app import build_app
+from sdfleet_scheduler.circuit_breaker import CircuitBreaker
 from sdfleet_scheduler.dead_letters import DeadLetters
 from sdfleet_scheduler.drain import Drain
 from sdfleet_scheduler.executor import Executor
@@ -75,7 +76,7 @@ async def compose(environ: Mapping[str, str]) -> Parts:
     runtime = build_runtime(served.type, environment.runtime_url, model=served.model_filename, scratch=scratch)
     pace = Pace()
     line = Line(pace, clock)
-    health = RuntimeHealth(runtime, instruments, is_busy=lambda: line.is_busy)
+    health = RuntimeHealth(runtime, instruments, is_busy=lambda: line.is_busy, breaker=CircuitBreaker(clock))
     service = InstanceMetadata(metadata_client(environ.get(ENDPOINT_VARIABLE)))
     identity = await identify(service, fallback_instance_id=f"{socket.gethostname()}-{os.getpid()}")
     watch = InterruptionWatch(service, drain, clock, drain_timeout=timedelta(seconds=environment.drain_timeout_s))

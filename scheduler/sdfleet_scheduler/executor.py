@@ -182,10 +182,15 @@ class Executor:
             if failure.kind is retry.FailureKind.RUNTIME_LOST:
                 # Before the next in line meets the same dead server.
                 self._health.doubt()
+            elif failure.kind is retry.FailureKind.TRANSIENT and run.claimed_at is not None:
+                self._health.task_failed()
+            elif failure.kind is retry.FailureKind.PERMANENT:
+                self._health.task_succeeded()
             run.ticket.leave()
             await self._failed(run, failure)
         else:
             run.ticket.leave()
+            self._health.task_succeeded()
             run.is_settling = True
             await self._settlement.succeeded(run, generation)
         return True

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from sdfleet.telemetry import logs
+from sdfleet_scheduler.circuit_breaker import CircuitBreaker
 from sdfleet_scheduler.instruments import Instruments
 from sdfleet_scheduler.runtimes.base import Runtime
 
@@ -25,6 +26,7 @@ class RuntimeHealth:
         instruments: Instruments,
         *,
         is_busy: Callable[[], bool],
+        breaker: CircuitBreaker,
         probe_when_down: timedelta = PROBE_WHEN_DOWN,
     ) -> None:
         """`is_busy`: whether a task is at the runtime; its own outcome tells more than a probe."""
@@ -34,6 +36,7 @@ class RuntimeHealth:
         self._ready = asyncio.Event()
         self._doubted = asyncio.Event()
         self._is_busy = is_busy
+        self._breaker = breaker
 
     @property
     def is_ready(self) -> bool:
@@ -42,6 +45,16 @@ class RuntimeHealth:
     async def ready(self) -> None:
         """Returns once the runtime can take a task."""
         await self._ready.wait()
+
+    def task_succeeded(self) -> None:
+        """The runtime did what the request deserved."""
+        self._breaker.succeeded()
+
+    def task_failed(self) -> None:
+        """The request was good and the runtime failed it; after some in a row the instance stops receiving."""
+        self._breaker.failed()
+        if self._breaker.is_open:
+            self.doubt()
 
     def doubt(self) -> None:
         """The runtime was lost under a task: nothing is received before it has been seen to work again."""
@@ -52,7 +65,7 @@ class RuntimeHealth:
         """Probe for ever."""
         while True:
             if not self._is_busy():
-                self._set(is_ready=await self._runtime.is_ready())
+                self._set(is_ready=not self._breaker.is_open and await self._runtime.is_ready())
             interval = PROBE_WHEN_IDLE if self.is_ready else self._probe_when_down
             self._doubted.clear()
             try:

@@ -55,6 +55,8 @@ class Line:
         self._clock = clock
         self._tickets: list[Ticket] = []
         self._changed = asyncio.Event()
+        #: Tasks that have had the runtime.
+        self.served = 0
         #: The ticket behind which nobody waits any more: its predecessor gave up.
         self._slow: Ticket | None = None
 
@@ -82,6 +84,7 @@ class Line:
         """The first ticket's task has the runtime from now on."""
         if ticket.begun_at is None:
             ticket.begun_at = self._clock.now()
+            self.served += 1
             self._tell()
 
     def give_up_waiting(self) -> None:

@@ -84,7 +84,7 @@ class SdWebUiRuntime:
 
     async def is_ready(self) -> bool:
         if await self._control.state() is None:
-            self._is_proven = self._is_proven and self._is_generating
+            self._is_proven = self._is_proven and self._generating > 0
             return False
         if self._generating or self._is_proven:
             return True
