@@ -21,7 +21,7 @@ DEFAULT_PORT = 8080
 class PlannedRuntime:
     name: str
     type: RuntimeType
-    #: The user's own server; None for the test pattern.
+    #: The user's own server; None for the test pattern. `{instance_id}` in it: every instance has one of its own.
     url: str | None = None
     model_filename: str | None = None
     dynamic_model: bool = False
@@ -45,6 +45,10 @@ class LocalPlan:
     allowed_hosts: tuple[str, ...] = ()
     allowed_buckets: tuple[str, ...] = ()
     model_bucket: str | None = None
+    #: Where the instances make their AWS calls, if not straight at the embedded endpoint.
+    instance_endpoint_url: str | None = None
+    #: Of a message in an instance's hands (`SchedulerEnvironment`).
+    visibility_s: int = 30
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

@@ -26,6 +26,7 @@ from sdfleet_local.group import LocalGroup
 from sdfleet_local.instance import InstanceDescription, SchedulerLauncher
 from sdfleet_local.loopback import free_port, listens
 from sdfleet_local.outputs import outputs_of
+from sdfleet_local.own_runtime import OwnRuntimeLauncher
 from sdfleet_local.plan import DEPLOYMENT_ID, REGION, RELEASE, LocalPlan
 from sdfleet_local.processes import ProcessIdentity, identify
 from sdfleet_local.progress import ProgressWriter, Step, StepKind
@@ -154,11 +155,16 @@ class Supervisor:
                 allowed_buckets=self._plan.allowed_buckets,
                 max_input_bytes=self._plan.max_input_bytes,
                 link_lifetime_s=self._plan.link_lifetime_s,
+                visibility_s=self._plan.visibility_s,
             )
             for runtime in self._plan.runtimes
         }
-        launcher = SchedulerLauncher(
-            deployment, schedulers, environment, RELEASE, REGION, self._directory.logs, self._directory.scratch
+        if self._plan.instance_endpoint_url is not None:
+            environment = {**environment, "AWS_ENDPOINT_URL": self._plan.instance_endpoint_url}
+        launcher = OwnRuntimeLauncher(
+            SchedulerLauncher(
+                deployment, schedulers, environment, RELEASE, REGION, self._directory.logs, self._directory.scratch
+            )
         )
         return [
             LocalGroup(
