@@ -72,12 +72,12 @@ def _settle_task(message: QueuedMessage, letter: TaskMessage, task: Task, servic
     )
     admission = transitions.admission(task, run=letter.run, now=services.clock.now())
     # An expiry or a lease may run out between the two looks: then it is sent back, and comes here again.
-    kept_letters.keep(message, _REASONS.get(admission, _REASONS[Admission.RUN]), services)
+    kept_letters.keep(message, _REASONS.get(admission, _REASONS[Admission.RUN]), services, code=admission.name.lower())
     if admission is Admission.ENDED:
         if task.notified_at is None:
             announce(task, services)
     elif admission is not Admission.OLDER_RUN and queue is not None:
-        queue.send(message.body)
+        queue.send(message.body, group=messages.message_group(task))
         log.info("message.sent_back", task_id=task.id, admission=admission.name.lower())
 
 

@@ -19,8 +19,11 @@ METRIC = "DeadLetters"
 _MAX_REASON = 4_000
 
 
-def keep(message: QueuedMessage, reason: str, services: Services) -> None:
-    """Write body and reason to the inbox bucket, on one object however often it is repeated."""
+def keep(message: QueuedMessage, reason: str, services: Services, *, code: str) -> None:
+    """Write body and reason to the inbox bucket, on one object however often it is repeated.
+
+    The log gets `code` only: a reason names fields by the sender's own words.
+    """
     url = names.s3_url(services.deployment.inbox_bucket, names.dead_letter_key(message.queue, message.message_id))
     letter = write_dead_letter(
         queue=message.queue,
@@ -31,7 +34,7 @@ def keep(message: QueuedMessage, reason: str, services: Services) -> None:
     )
     services.artifacts.put(url, letter, content_type=MEDIA_TYPE)
     metrics.count(METRIC, Queue=message.queue)
-    log.warning("message.dead_lettered", reason=reason[:_MAX_REASON])
+    log.warning("message.dead_lettered", reason=code)
 
 
 def refuse(
@@ -44,9 +47,12 @@ def refuse(
     context: Any = None,
 ) -> None:
     """Keep it, and tell its sender, where an id could be read."""
-    keep(message, failure.message, services)
+    keep(message, failure.message, services, code=failure.code)
     if task_id is None:
         return
+    if runtime is not None and not names.RUNTIME_NAME.fullmatch(runtime):
+        # Not every text can be a message's attribute, and no runtime is named so.
+        runtime = None
     told = Failure(failure.code, failure.message[:_MAX_REASON], permanent=failure.permanent)
     services.results.publish(
         answers.refusal_notice(task_id, told, runtime=runtime, context={} if context is None else context),

@@ -44,6 +44,11 @@ _PREFIX: JsonObject = {
     "description": "Directory of the results in the output bucket.",
 }
 
+_PRIORITY = (
+    "From 1 on: the task does not wait behind the bulk (priority 0) of its own group. It overtakes no other group's "
+    "tasks, 1 to 9 mean the same, and without a group it changes nothing."
+)
+
 _METADATA = _object(
     {
         "id": {**_reference("TaskId"), "description": "Made for you if it is missing."},
@@ -51,10 +56,15 @@ _METADATA = _object(
         "tasktype": _reference("TaskType"),
         "prefix": _PREFIX,
         "context": {"description": "Any JSON up to 16 KiB; comes back in the notice."},
-        "priority": {**_whole(0, MAX_PRIORITY), "default": 0},
+        "priority": {**_whole(0, MAX_PRIORITY), "default": 0, "description": _PRIORITY},
         "timeout_s": _whole(1, MAX_TIMEOUT_S),
         "output_format": _one_of(OutputFormat),
-        "group": {"type": "string", "maxLength": MAX_GROUP_LENGTH, "description": "Tenant, for fairness."},
+        "group": {
+            "type": "string",
+            "maxLength": MAX_GROUP_LENGTH,
+            "pattern": "^[!-~]+$",
+            "description": "The tenant: while it floods the queue, others are served before it.",
+        },
     },
     optional=("id", "prefix", "context", "priority", "timeout_s", "output_format", "group"),
     closed=True,

@@ -21,7 +21,9 @@ def publish(task: Task, content: JsonObject, services: Services) -> None:
     Raises:
         ServiceUnavailable: the topic did not take it; the record says so, and the sweeper sends it later.
     """
-    services.requests.publish(messages.write_message(task, content), messages.message_attributes(task))
+    services.requests.publish(
+        messages.write_message(task, content), messages.message_attributes(task), group=messages.message_group(task)
+    )
     try:
         records.update(services.tasks, task, lambda current: _dispatched(current, task.run, services))
     except (ServiceUnavailable, TaskNotFound):

@@ -92,11 +92,15 @@ def _fetch(location: Any, services: Services) -> JsonObject:
     """
     inbox = services.deployment.inbox_bucket
     try:
-        if names.parse_s3_url(str(location))[0] != inbox:
-            raise ValueError("another bucket")
+        bucket, key = names.parse_s3_url(str(location))
+        # Beside them lie dead letters, which hold what others sent.
+        if bucket != inbox or not (
+            key.startswith(names.UPLOAD_PREFIX) or names.is_inbox_location(str(location), inbox)
+        ):
+            raise ValueError("another place")
         return parse_object(services.artifacts.get(str(location), max_bytes=MAX_CONTENT_BYTES))
     except ValueError as error:
-        raise _bad_location(f"must be an s3:// URL in the inbox bucket, {inbox}") from error
+        raise _bad_location(f"must be an s3:// URL below {names.UPLOAD_PREFIX} in the inbox bucket, {inbox}") from error
     except ObjectNotFound as error:
         raise _bad_location("points at an object that does not exist") from error
     except PayloadTooLarge as error:

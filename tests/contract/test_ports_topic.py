@@ -94,3 +94,13 @@ def test_the_topic_in_memory_remembers_what_was_published() -> None:
 def test_a_topic_that_is_not_there_is_unavailable(clients: Clients) -> None:
     with pytest.raises(ServiceUnavailable):
         SnsTopic(clients.sns, "arn:aws:sns:us-east-1:123456789012:gone").publish("news", {})
+
+
+def test_a_queue_gets_the_message_with_its_group(subscribed: tuple[Topic, Subscribe]) -> None:
+    topic, subscribe = subscribed
+    queue = subscribe(ACCEPTED)
+    attributes = {"runtime": "sdruntime", "accepted": "1"}
+    topic.publish("grouped", attributes, group="tenant-a")
+    topic.publish("alone", attributes)
+    messages = queue.receive(max_messages=10, wait=timedelta(0), visibility=timedelta(seconds=30))
+    assert {message.body: message.group for message in messages} == {"grouped": "tenant-a", "alone": None}

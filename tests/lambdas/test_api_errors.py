@@ -303,3 +303,10 @@ def test_no_log_line_has_a_prompt_a_link_or_a_key(harness: Harness, caplog: pyte
     lines = [logs.JsonFormatter().format(record) for record in caplog.records]
     assert len(lines) > 4
     assert not [line for line in lines if "private" in line]
+
+
+def test_a_flood_of_errors_is_cut() -> None:
+    metadata = {f"unknown-{number}": number for number in range(20_000)}
+    answer = Harness().post(a_request(**metadata))
+    assert answer.status == 400
+    assert len(answer.body["errors"]) == 100

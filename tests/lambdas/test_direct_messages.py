@@ -204,11 +204,19 @@ def test_a_large_message_names_its_content_in_the_inbox_bucket(harness: Harness)
 
 @pytest.mark.parametrize(
     "location",
-    ["s3://elsewhere/a.json", "https://example.org/a.json", f"{INBOX}/uploads/gone.json", f"{INBOX}/uploads/b.txt", 7],
+    [
+        "s3://elsewhere/a.json",
+        "https://example.org/a.json",
+        f"{INBOX}/uploads/gone.json",
+        f"{INBOX}/uploads/b.txt",
+        7,
+        f"{INBOX}/dead-letters/q/m.json",
+    ],
 )
 def test_a_content_location_is_an_object_of_the_inbox_bucket(harness: Harness, location: Any) -> None:
     harness.artifacts.put("s3://elsewhere/a.json", b"{}", content_type="application/json")
     harness.artifacts.put(f"{INBOX}/uploads/b.txt", b"no json", content_type="text/plain")
+    harness.artifacts.put(f"{INBOX}/dead-letters/q/m.json", b'{"body": "theirs"}', content_type="application/json")
     metadata = a_message(prefix="../x", tasktype="image-to-image")["metadata"]
 
     send(harness, {"metadata": metadata, "content_location": location})
@@ -216,3 +224,15 @@ def test_a_content_location_is_an_object_of_the_inbox_bucket(harness: Harness, l
     message = harness.notices()[0]["error"]["message"]
     assert message.count("content") == 2 if location != f"{INBOX}/uploads/b.txt" else "JSON" in message
     assert "metadata.prefix" in message
+
+
+def test_an_envelope_with_an_id_that_sns_does_not_make_cannot_name_a_task(harness: Harness) -> None:
+    envelope = {"Type": "Notification", "MessageId": "x" * 128, "Message": json.dumps(a_message(id=None))}
+    send(harness, envelope)
+    assert [task.id for task in harness.tasks.tasks()] == ["message-m-1"]
+
+
+def test_a_log_has_nothing_of_a_refused_message(harness: Harness, caplog: pytest.LogCaptureFixture) -> None:
+    send(harness, a_message({"3": {"class_type": "x", "inputs": {"text": ["a red fox", 0]}}}, tasktype="pipeline"))
+    assert "a red fox" in harness.notices()[0]["error"]["message"]
+    assert "a red fox" not in "".join(str(record.__dict__) for record in caplog.records)

@@ -66,3 +66,19 @@ def test_runtime_names_make_output_names(runtime: str) -> None:
 
 def test_one_message_is_one_dead_letter() -> None:
     assert names.dead_letter_key("q", "m-1") == "dead-letters/q/m-1.json"
+
+
+def test_a_content_is_read_from_where_submissions_put_it() -> None:
+    url = names.s3_url("inbox-bucket", names.inbox_key("test-t2i", "run-1"))
+    assert names.is_inbox_location(url, "inbox-bucket")
+    assert not names.is_inbox_location(url, "another-bucket")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "s3://b/dead-letters/q/m.json", "s3://b/uploads/a.json", "s3://b/inbox/a/../../dead-letters/m.json",
+     "s3://b/inbox/a/b.json?versionId=1", "s3://b/inbox/a/b/c.json", "https://b/inbox/a/b.json", "s3://b/inbox/a.json",
+     "s3://b/inbox/a/b.json\n", "s3://bb/inbox/a/b.json", " s3://b/inbox/a/b.json"],
+)  # fmt: skip
+def test_nothing_else_is_read_as_a_content(url: str) -> None:
+    assert not names.is_inbox_location(url, "b")

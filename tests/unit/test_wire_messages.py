@@ -17,6 +17,13 @@ few = settings(max_examples=20, deadline=None)
 contents = st.dictionaries(st.text(max_size=8), st.text(max_size=20) | st.integers() | st.none(), max_size=4)
 
 
+def nested(levels: int) -> Any:
+    value: Any = "x"
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
 @few
 @given(content=contents, wrapped=st.booleans())
 def test_a_message_reads_back(content: dict[str, Any], wrapped: bool) -> None:
@@ -58,6 +65,8 @@ def test_anything_else_is_malformed(body: str) -> None:
         ({"metadata": {"id": "a", "run": "r"}, "content": "text"}, "a"),
         ({"task": {"metadata": {"id": "a"}}}, "a"),
         ({"alwayson_scripts": {"id_task": "a"}}, "a"),
+        ({"metadata": {"id": "a", "run": "../b"}, "content": {}}, "a"),
+        ({"metadata": {"id": "a", "run": "r"}, "content": {"a": nested(200)}}, "a"),
         ({"metadata": []}, None),
     ],
 )

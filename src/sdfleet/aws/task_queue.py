@@ -13,6 +13,7 @@ from sdfleet.ports import QueueMessage
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import SendMessageRequestTypeDef
 
 
 class SqsTaskQueue:
@@ -27,7 +28,7 @@ class SqsTaskQueue:
                 MaxNumberOfMessages=max_messages,
                 WaitTimeSeconds=_whole_seconds(wait),
                 VisibilityTimeout=_whole_seconds(visibility),
-                MessageSystemAttributeNames=["ApproximateReceiveCount"],
+                MessageSystemAttributeNames=["ApproximateReceiveCount", "MessageGroupId"],
             )
         return [
             QueueMessage(
@@ -35,6 +36,7 @@ class SqsTaskQueue:
                 receipt=message["ReceiptHandle"],
                 body=message["Body"],
                 receive_count=int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1)),
+                group=message.get("Attributes", {}).get("MessageGroupId"),
             )
             for message in answer.get("Messages", [])
         ]
@@ -49,9 +51,13 @@ class SqsTaskQueue:
         with suppress(LeaseLost), translated():
             self._client.delete_message(QueueUrl=self._queue_url, ReceiptHandle=receipt)
 
-    def send(self, body: str) -> None:
+    def send(self, body: str, *, group: str | None = None) -> None:
+        call: SendMessageRequestTypeDef = {"QueueUrl": self._queue_url, "MessageBody": body}
+        if group is not None:
+            # On a standard queue it makes the queue fair and orders nothing (API Reference, SendMessage) [V].
+            call["MessageGroupId"] = group
         with translated():
-            self._client.send_message(QueueUrl=self._queue_url, MessageBody=body)
+            self._client.send_message(**call)
 
     def depth(self) -> int:
         with translated():

@@ -11,6 +11,7 @@ METRIC_NAMESPACE = "sdfleet"
 #: Where the seeds' model bucket keeps its checkpoints (seed 001, Model storage).
 CHECKPOINT_PREFIX = "Stable-diffusion/"
 UPLOAD_PREFIX = "uploads/"
+INBOX_PREFIX = "inbox/"
 DEAD_LETTER_PREFIX = "dead-letters/"
 
 TASK_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -45,7 +46,13 @@ def output_key(prefix: str, task_id: str, run: str) -> str:
 
 def inbox_key(task_id: str, run: str) -> str:
     """Key of a submission's content in the inbox bucket."""
-    return f"inbox/{task_id}/{run}.json"
+    return f"{INBOX_PREFIX}{task_id}/{run}.json"
+
+
+def is_inbox_location(url: str, bucket: str) -> bool:
+    """Whether `url` is a content that a submission put into the inbox bucket `bucket`: nothing else is read as one."""
+    part = TASK_ID.pattern
+    return re.fullmatch(rf"s3://{re.escape(bucket)}/{INBOX_PREFIX}{part}/{part}\.json", url) is not None
 
 
 def upload_key(upload_id: str, extension: str) -> str:

@@ -22,13 +22,14 @@ class _Entry:
     message_id: str
     body: str
     visible_at: datetime
+    group: str | None = None
     receipt: str | None = None
     received_at: datetime | None = None
     receive_count: int = 0
 
 
 class MemoryTaskQueue:
-    """First in, first out among the visible.
+    """First in, first out among the visible; groups are carried, and served like all others.
 
     Visibility and delay follow `clock`. A receive waits in real time, `longest_wait` at most: with a fake clock
     nobody wants to sit out the 20 seconds of a long poll.
@@ -77,19 +78,19 @@ class MemoryTaskQueue:
             if entry is not None:
                 self._entries.remove(entry)
 
-    def send(self, body: str) -> None:
+    def send(self, body: str, *, group: str | None = None) -> None:
         with self._changed:
-            self._entries.append(_Entry(str(uuid.uuid4()), body, self._clock.now() + self._delay))
+            self._entries.append(_Entry(str(uuid.uuid4()), body, self._clock.now() + self._delay, group))
             self._changed.notify_all()
 
     def depth(self) -> int:
         with self._changed:
             return len(self._entries)
 
-    def take_over(self, message_id: str, body: str) -> None:
-        """Take a message that another queue gave up; it keeps its id."""
+    def take_over(self, message_id: str, body: str, *, group: str | None = None) -> None:
+        """Take a message that another queue gave up; it keeps its id and its group."""
         with self._changed:
-            self._entries.append(_Entry(message_id, body, self._clock.now()))
+            self._entries.append(_Entry(message_id, body, self._clock.now(), group))
             self._changed.notify_all()
 
     def bodies(self) -> list[str]:
@@ -109,11 +110,11 @@ class MemoryTaskQueue:
             # As SQS: a message is dead-lettered by the receive that would be one too many.
             if self._dead_letters is not None and entry.receive_count >= self._max_receive_count:
                 self._entries.remove(entry)
-                self._dead_letters.take_over(entry.message_id, entry.body)
+                self._dead_letters.take_over(entry.message_id, entry.body, group=entry.group)
                 continue
             entry.receive_count += 1
             entry.receipt = str(uuid.uuid4())
             entry.received_at = now
             entry.visible_at = now + visibility
-            received.append(QueueMessage(entry.message_id, entry.receipt, entry.body, entry.receive_count))
+            received.append(QueueMessage(entry.message_id, entry.receipt, entry.body, entry.receive_count, entry.group))
         return received

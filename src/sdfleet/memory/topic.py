@@ -17,6 +17,7 @@ FilterPolicy = Mapping[str, Sequence[str | Mapping[str, bool]]]
 class Publication:
     body: str
     attributes: dict[str, str]
+    group: str | None = None
 
 
 class MemoryTopic:
@@ -25,12 +26,12 @@ class MemoryTopic:
         self._subscriptions: list[tuple[TaskQueue, FilterPolicy]] = []
         self._lock = threading.Lock()
 
-    def publish(self, body: str, attributes: Mapping[str, str]) -> None:
+    def publish(self, body: str, attributes: Mapping[str, str], *, group: str | None = None) -> None:
         with self._lock:
-            self._published.append(Publication(body, dict(attributes)))
+            self._published.append(Publication(body, dict(attributes), group))
             receivers = [queue for queue, policy in self._subscriptions if _takes(policy, attributes)]
         for queue in receivers:
-            queue.send(body)
+            queue.send(body, group=group)
 
     def subscribe(self, queue: TaskQueue, policy: FilterPolicy | None = None) -> None:
         """Deliver the bodies whose attributes `policy` takes (None: all) to `queue`."""

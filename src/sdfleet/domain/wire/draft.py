@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sdfleet.domain.task import ApiVersion, JsonObject, Submission, TaskOptions, TaskType
+from sdfleet.domain.wire.reader import MAX_ERRORS
 from sdfleet.errors import FieldError, InvalidRequest
 
 
@@ -50,8 +51,8 @@ class Draft:
     errors: tuple[FieldError, ...] = ()
 
     def refused(self, errors: Iterable[FieldError]) -> Draft:
-        """The draft with more that is wrong with it; the same thing is said once."""
-        return replace(self, errors=tuple(dict.fromkeys((*self.errors, *errors))))
+        """The draft with more that is wrong with it, `MAX_ERRORS` in all; the same thing is said once."""
+        return replace(self, errors=tuple(dict.fromkeys((*self.errors, *errors)))[:MAX_ERRORS])
 
     def is_bad(self, path: str) -> bool:
         """Whether something is wrong at `path` already."""

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 
 from sdfleet.domain import names
 from sdfleet.domain.task import JsonObject, Task
-from sdfleet.domain.wire.reader import parse_json
-from sdfleet.errors import MalformedMessage
+from sdfleet.domain.wire.reader import parse_json, refuse_deep
+from sdfleet.errors import InvalidRequest, MalformedMessage
 
 #: SNS takes 256 KiB with attributes; a raised topic loses subscriber kinds (API Reference, SetTopicAttributes).
 MAX_INLINE_BYTES = 240 * 1024
 #: The attribute that tells our own messages from direct ones.
 ACCEPTED = "accepted"
 RUNTIME = "runtime"
+#: Ends the message group of a tenant's urgent tasks.
+_URGENT = "+urgent"
+#: SNS makes UUIDs. An id of ours is derived from it, and holds 128 characters.
+_PUBLICATION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,18 @@ def message_attributes(task: Task) -> dict[str, str]:
     return {RUNTIME: task.runtime, ACCEPTED: "1"}
 
 
+def message_group(task: Task) -> str | None:
+    """The message group of the task's messages: for a fair queue, the tenant that they belong to.
+
+    A tenant's urgent tasks are a tenant of their own, so that they do not wait behind its bulk work.
+    None: the queue serves the message as if it had a tenant to itself.
+    """
+    options = task.options
+    if options.group is None:
+        return None
+    return f"{options.group}{_URGENT}" if options.priority > 0 else options.group
+
+
 def unwrap(body: str) -> tuple[JsonObject, dict[str, str]]:
     """The message and its SNS attributes, from a raw body or an SNS envelope.
 
@@ -76,7 +93,7 @@ def publication_id(body: str) -> str | None:
     except MalformedMessage:
         return None
     value = outer.get("MessageId") if outer.get("Type") == "Notification" else None
-    return value if isinstance(value, str) and names.TASK_ID.fullmatch(value) else None
+    return value if isinstance(value, str) and _PUBLICATION_ID.fullmatch(value) else None
 
 
 def read_message(body: str) -> TaskMessage:
@@ -89,10 +106,15 @@ def read_message(body: str) -> TaskMessage:
     task_id = readable_id(message)
     metadata = message.get("metadata")
     run = metadata.get("run") if isinstance(metadata, dict) else None
-    if task_id is None or not isinstance(run, str) or not run:
+    if task_id is None or not isinstance(run, str) or not names.TASK_ID.fullmatch(run):
         raise MalformedMessage("metadata.id or metadata.run is missing or bad", task_id=task_id)
     content, location = message.get("content"), message.get("content_location")
     if isinstance(content, dict):
+        try:
+            refuse_deep(content)
+        except InvalidRequest as error:
+            # Adapters copy and write it by recursion.
+            raise MalformedMessage("the content is nested too deep", task_id=task_id) from error
         return TaskMessage(task_id, run, content, None)
     if isinstance(location, str):
         return TaskMessage(task_id, run, None, location)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import re
 from collections.abc import Iterable
 from enum import StrEnum
@@ -20,6 +21,11 @@ MAX_ID_LENGTH = 128
 MAX_PREFIX_BYTES = 512
 #: Real requests nest ten deep. Copying and writing JSON recurse: what nests deeper would fail later, and worse.
 MAX_DEPTH = 64
+#: Enough to mend any request in one go. Each costs a search for the nearest name, and all must fit into one answer.
+MAX_ERRORS = 100
+
+#: A caller's own keys are in it, and they may be long.
+_LONGEST_PATH = 512
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -45,9 +51,10 @@ def parse_object(body: str | bytes) -> JsonObject:
 
 def parse_json(text: str | bytes) -> Any:
     """Raises:
-    ValueError, RecursionError: it is not JSON; NaN and Infinity, which Python takes unless told, are none.
+    ValueError, RecursionError: it is not JSON. NaN and Infinity, which Python takes unless told, are none;
+        1e999 is, but would be written as Infinity and so never be read again.
     """
-    return json.loads(text, parse_constant=_refuse_constant)
+    return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
 
 
 def refuse_deep(value: JsonObject) -> None:
@@ -69,6 +76,13 @@ def _refuse_constant(constant: str) -> Any:
     raise ValueError(f"{constant} is no JSON")
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number is too large")
+    return number
+
+
 class Reader:
     """Collects everything that is wrong with one request."""
 
@@ -76,7 +90,8 @@ class Reader:
         self._errors: list[FieldError] = []
 
     def refuse(self, path: str, message: str) -> None:
-        self._errors.append(FieldError(path, message))
+        if len(self._errors) < MAX_ERRORS:
+            self._errors.append(FieldError(path[:_LONGEST_PATH], message))
 
     @property
     def errors(self) -> tuple[FieldError, ...]:
@@ -171,6 +186,8 @@ class Reader:
     def known_keys(self, parent: JsonObject, known: Iterable[str], path: str) -> None:
         known = list(known)
         for key in parent:
+            if len(self._errors) == MAX_ERRORS:
+                return
             if key not in known:
                 near = difflib.get_close_matches(key, known, n=1)
                 hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(known)}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,8 +31,10 @@ _METADATA_KEYS = (
     "id", "runtime", "tasktype", "prefix", "context",
     "callback_url", "priority", "timeout_s", "output_format", "group",
 )  # fmt: skip
-#: SQS message group ids and metric dimensions take these lengths.
-MAX_GROUP_LENGTH = 128
+#: An SQS message group id has 128 of these characters (API Reference, SendMessage); eight are left for
+#: `messages.message_group`.
+MAX_GROUP_LENGTH = 120
+_GROUP = re.compile(r"[!-~]+")
 #: Above the 12 hours for which SQS can keep a message invisible, a task cannot be held by one instance.
 MAX_TIMEOUT_S = 11 * 3600
 MAX_PRIORITY = 9
@@ -124,8 +127,8 @@ def _read_options(reader: Reader, metadata: JsonObject, at: str) -> TaskOptions:
     group = None
     if metadata.get("group") is not None:
         group = reader.text(metadata, "group", f"{at}group")
-        if group is not None and (len(group) > MAX_GROUP_LENGTH or not group.isascii() or not group.isprintable()):
-            reader.refuse(f"{at}group", f"must be at most {MAX_GROUP_LENGTH} printable ASCII characters")
+        if group is not None and (len(group) > MAX_GROUP_LENGTH or not _GROUP.fullmatch(group)):
+            reader.refuse(f"{at}group", f"must be at most {MAX_GROUP_LENGTH} printable ASCII characters, no spaces")
     output_format = None
     if metadata.get("output_format") is not None:
         output_format = reader.choice(metadata, "output_format", f"{at}output_format", OutputFormat)
