@@ -1,18 +1,23 @@
-"""The process's own HTTP face, on loopback: liveness, readiness, metrics, status."""
+"""The process's own HTTP face, on loopback: liveness, readiness, metrics, status, and an operator's drain."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Response, status
+from fastapi import Body, FastAPI, Response, status
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from sdfleet.domain.interruption import Notice
 from sdfleet_scheduler.identity import Identity
 from sdfleet_scheduler.instruments import Instruments
 from sdfleet_scheduler.status import StatusBoard
 
 
-def build_app(identity: Identity, board: StatusBoard, instruments: Instruments) -> FastAPI:
+def build_app(
+    identity: Identity, board: StatusBoard, instruments: Instruments, *, begin_drain: Callable[[], Notice]
+) -> FastAPI:
+    """`begin_drain` begins a drain on an operator's word and returns the notice in force."""
     app = FastAPI(title="sdfleet api-scheduler", version=identity.release, docs_url=None, redoc_url=None)
 
     @app.get("/healthz")
@@ -36,5 +41,12 @@ def build_app(identity: Identity, board: StatusBoard, instruments: Instruments) 
     @app.get("/v1/status")
     def show_status() -> dict[str, Any]:
         return board.view()
+
+    # The body, an empty object, keeps web pages out: without asking first a browser sends no JSON to another origin.
+    @app.post("/v1/drain", status_code=status.HTTP_202_ACCEPTED)
+    def drain(body: Annotated[dict[str, Any], Body()]) -> dict[str, str]:
+        """Stop receiving, finish or give back what is in hand, leave."""
+        notice = begin_drain()
+        return {"kind": notice.kind, "deadline": notice.deadline.isoformat()}
 
     return app

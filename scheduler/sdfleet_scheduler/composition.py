@@ -16,11 +16,15 @@ from fastapi import FastAPI
 from sdfleet.aws.artifact_store import S3ArtifactStore
 from sdfleet.aws.clients import Clients
 from sdfleet.aws.clock import SystemClock
+from sdfleet.aws.lifecycle_hooks import AutoScalingLifecycleHooks
 from sdfleet.aws.task_queue import SqsTaskQueue
 from sdfleet.aws.task_table import DynamoTaskStore
 from sdfleet.aws.topic import SnsTopic
+from sdfleet.domain import interruption
+from sdfleet.domain.interruption import Notice, NoticeKind
 from sdfleet.environment import DeploymentEnvironment, SchedulerEnvironment
 from sdfleet.errors import ConfigError
+from sdfleet.ports import Clock
 from sdfleet_scheduler.app import build_app
 from sdfleet_scheduler.circuit_breaker import CircuitBreaker
 from sdfleet_scheduler.dead_letters import DeadLetters
@@ -32,6 +36,7 @@ from sdfleet_scheduler.identity import Identity, identify
 from sdfleet_scheduler.inputs import Inputs
 from sdfleet_scheduler.instruments import Instruments
 from sdfleet_scheduler.interruption_watch import InterruptionWatch
+from sdfleet_scheduler.lifecycle import Lifecycle, TerminationHook
 from sdfleet_scheduler.line import Line
 from sdfleet_scheduler.metadata import ENDPOINT_VARIABLE, InstanceMetadata, metadata_client
 from sdfleet_scheduler.pace import Pace
@@ -50,9 +55,10 @@ class Parts:
     health: RuntimeHealth
     drain: Drain
     watch: InterruptionWatch
+    lifecycle: Lifecycle
     executor: Executor
     poller: Poller
-    clock: SystemClock
+    clock: Clock
     app: FastAPI
     #: What must be closed at the end, in this order.
     closing: tuple[Callable[[], Awaitable[None]], ...]
@@ -79,9 +85,16 @@ async def compose(environ: Mapping[str, str]) -> Parts:
     health = RuntimeHealth(runtime, instruments, is_busy=lambda: line.is_busy, breaker=CircuitBreaker(clock))
     service = InstanceMetadata(metadata_client(environ.get(ENDPOINT_VARIABLE)))
     identity = await identify(service, fallback_instance_id=f"{socket.gethostname()}-{os.getpid()}")
-    watch = InterruptionWatch(service, drain, clock, drain_timeout=timedelta(seconds=environment.drain_timeout_s))
-
     clients = Clients()
+    hook = _termination_hook(environment, clients)
+    watch = InterruptionWatch(
+        service,
+        drain,
+        clock,
+        drain_timeout=environment.drain_timeout,
+        longest_wait=None if hook is None else interruption.longest_wait(hook.timeout),
+    )
+    lifecycle = Lifecycle(hook, watch, drain, clock, instance_id=identity.instance_id)
     queue = SqsTaskQueue(clients.sqs, served.queue_url)
     artifacts = S3ArtifactStore(clients.s3)
     result_topic = SnsTopic(clients.sns, deployment.result_topic_arn)
@@ -132,9 +145,27 @@ async def compose(environ: Mapping[str, str]) -> Parts:
         health=health,
         drain=drain,
         watch=watch,
+        lifecycle=lifecycle,
         executor=executor,
         poller=poller,
         clock=clock,
-        app=build_app(identity, board, instruments),
+        app=build_app(
+            identity,
+            board,
+            instruments,
+            begin_drain=lambda: drain.begin(Notice(NoticeKind.OPERATOR, clock.now() + environment.drain_timeout)),
+        ),
         closing=(runtime.close, inputs.close, service.close),
+    )
+
+
+def _termination_hook(environment: SchedulerEnvironment, clients: Clients) -> TerminationHook | None:
+    if environment.group_name is None or environment.termination_hook is None:
+        return None
+    return TerminationHook(
+        AutoScalingLifecycleHooks(
+            clients.autoscaling, group_name=environment.group_name, hook_name=environment.termination_hook
+        ),
+        timeout=timedelta(seconds=environment.termination_hook_timeout_s),
+        drain_timeout=environment.drain_timeout,
     )

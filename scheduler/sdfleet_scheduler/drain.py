@@ -26,15 +26,17 @@ class Drain:
     def is_draining(self) -> bool:
         return self._notice is not None
 
-    def begin(self, notice: Notice) -> None:
+    def begin(self, notice: Notice) -> Notice:
+        """Begin the drain, or shorten it; returns the notice in force."""
         in_force = tightened(self._notice, notice)
         if in_force is self._notice:
-            return
-        log.info("drain.begun", kind=notice.kind, deadline=notice.deadline)
+            return in_force
+        log.info("drain.tightened" if self._notice else "drain.begun", kind=notice.kind, deadline=notice.deadline)
         self._notice = in_force
         self._begun.set()
         self._changed.set()
         self._changed = asyncio.Event()
+        return in_force
 
     async def begun(self) -> None:
         """Returns once the drain has begun."""

@@ -25,13 +25,26 @@ SPOT_NOTICE = timedelta(seconds=120)
 
 
 class InterruptionWatch:
-    def __init__(self, service: InstanceMetadata, drain: Drain, clock: Clock, *, drain_timeout: timedelta) -> None:
+    def __init__(
+        self,
+        service: InstanceMetadata,
+        drain: Drain,
+        clock: Clock,
+        *,
+        drain_timeout: timedelta,
+        longest_wait: timedelta | None = None,
+    ) -> None:
+        """`drain_timeout` is for an end that nobody holds back, `longest_wait` for one that the group's hook does."""
         self._service = service
         self._drain = drain
         self._clock = clock
-        self._drain_timeout = drain_timeout
+        self._termination_time = drain_timeout if longest_wait is None else longest_wait
         #: Elevated risk, not yet a drain.
         self.is_rebalance_recommended = False
+        #: EC2 takes the instance away.
+        self.is_interrupted = False
+        #: The group has decided that the instance goes; its hook, if it has one, waits for us.
+        self.is_terminating = False
 
     async def run(self) -> None:
         """Poll for ever: a later notice can still shorten the deadline."""
@@ -50,9 +63,12 @@ class InterruptionWatch:
         """
         action = await self._service.read(metadata.SPOT_ACTION)
         if action is not None:
+            self.is_interrupted = True
             self._drain.begin(Notice(NoticeKind.SPOT_INTERRUPTION, self._spot_deadline(action)))
-        if not self._drain.is_draining and await self._service.read(metadata.TARGET_STATE) == "Terminated":
-            self._drain.begin(Notice(NoticeKind.TERMINATION, self._clock.now() + self._drain_timeout))
+        # Asked during a drain too: whoever leaves has to tell the group that waits for it.
+        if not self.is_terminating and await self._service.read(metadata.TARGET_STATE) == "Terminated":
+            self.is_terminating = True
+            self._drain.begin(Notice(NoticeKind.TERMINATION, self._clock.now() + self._termination_time))
         if not self.is_rebalance_recommended and await self._service.read(metadata.REBALANCE) is not None:
             self.is_rebalance_recommended = True
             log.info("rebalance.recommended")

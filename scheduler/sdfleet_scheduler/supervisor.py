@@ -45,6 +45,7 @@ async def supervise(parts: Parts) -> None:
         "poller": parts.poller.run(),
         "health": parts.health.watch(),
         "interruption_watch": parts.watch.run(),
+        "lifecycle": parts.lifecycle.run(),
         "drain": parts.executor.oversee_drain(),
         "server": server.serve(),
     }
@@ -52,6 +53,8 @@ async def supervise(parts: Parts) -> None:
     log.info("scheduler.started", release=parts.identity.release, port=parts.environment.port)
     try:
         await _run_until_drained(parts, tasks)
+        # Not a moment earlier: the group ends the instance then, and with it whatever is not settled.
+        await parts.lifecycle.complete()
     finally:
         server.should_exit = True
         for name, task in tasks.items():
@@ -64,8 +67,7 @@ async def supervise(parts: Parts) -> None:
 
 
 def _begin_drain(parts: Parts) -> None:
-    timeout = timedelta(seconds=parts.environment.drain_timeout_s)
-    parts.drain.begin(Notice(NoticeKind.SIGTERM, parts.clock.now() + timeout))
+    parts.drain.begin(Notice(NoticeKind.SIGTERM, parts.clock.now() + parts.environment.drain_timeout))
 
 
 async def _run_until_drained(parts: Parts, tasks: dict[str, asyncio.Task[None]]) -> None:

@@ -117,12 +117,21 @@ class SchedulerEnvironment:
     input_timeout_s: float = 30.0
     #: SIGTERM: finish within this, or give the task back. Below systemd's 90 s.
     drain_timeout_s: float = 75.0
+    #: The fleet's Auto Scaling group and its termination hook; None: there is nothing to complete.
+    group_name: str | None = None
+    termination_hook: str | None = None
+    #: The hook's own timeout; a heartbeat comes at a third of it.
+    termination_hook_timeout_s: float = 3600.0
     link_lifetime_s: int = 3600
     log_level: str = "INFO"
 
     @property
     def visibility(self) -> timedelta:
         return timedelta(seconds=self.visibility_s)
+
+    @property
+    def drain_timeout(self) -> timedelta:
+        return timedelta(seconds=self.drain_timeout_s)
 
     def to_env(self) -> dict[str, str]:
         return {_SCHEDULER: json.dumps(asdict(self))}

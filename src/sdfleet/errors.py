@@ -11,6 +11,7 @@
     │   └── ClaimLost           another run or another claim owns the task now
     ├── RecordConflict          the record changed since it was read; read it again
     ├── LeaseLost               the message is no longer ours
+    ├── LifecycleActionNotFound the group does not wait for this instance (any more)
     ├── ObjectNotFound          no object there (or no right to see it)
     ├── ServiceUnavailable      an AWS call failed in a way that a repetition may mend
     ├── MalformedMessage        a queue message that is no task message
@@ -74,6 +75,10 @@ class RecordConflict(SdfleetError):
 
 class LeaseLost(SdfleetError):
     """The visibility timeout passed; another instance may hold the message."""
+
+
+class LifecycleActionNotFound(SdfleetError):
+    """The Auto Scaling group does not wait for this instance: not yet, not any more, or it has no such hook."""
 
 
 class ObjectNotFound(SdfleetError):

@@ -126,6 +126,24 @@ class ArtifactStore(Protocol):
         """A link that takes one PUT of exactly this type and size."""
 
 
+class LifecycleHooks(Protocol):
+    """The termination hook of one Auto Scaling group: it keeps an instance that is to go until its work is settled."""
+
+    def complete(self, instance_id: str) -> None:
+        """Let the group go on with the instance's end. Only once everything in hand is settled.
+
+        Raises:
+            LifecycleActionNotFound: the group does not wait for this instance.
+        """
+
+    def heartbeat(self, instance_id: str) -> None:
+        """Have the group wait for the hook's timeout from now; in all 48 h or 100 timeouts at most.
+
+        Raises:
+            LifecycleActionNotFound: the group does not wait for this instance.
+        """
+
+
 class WaitingRoom(Protocol):
     """Caps the requests that wait for their task's end (`Prefer: wait`)."""
 

@@ -5,17 +5,27 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 
-import httpx
 import pytest
 
 from builders import NOON
-from sdfleet.domain.interruption import INTERRUPTION_MARGIN, Notice, NoticeKind, can_finish, tightened, time_left
+from fake_imds import FakeImds
+from sdfleet.domain.interruption import (
+    INTERRUPTION_MARGIN,
+    LONGEST_UNDER_REBALANCE,
+    Notice,
+    NoticeKind,
+    can_finish,
+    longest_wait,
+    may_begin,
+    tightened,
+    time_left,
+)
+from sdfleet.domain.task import DEFAULT_TIMEOUT
 from sdfleet.errors import ServiceUnavailable
 from sdfleet.memory.clock import FakeClock
 from sdfleet_scheduler.drain import Drain
 from sdfleet_scheduler.identity import identify
 from sdfleet_scheduler.interruption_watch import InterruptionWatch
-from sdfleet_scheduler.metadata import InstanceMetadata
 
 LATE = Notice(NoticeKind.TERMINATION, NOON + timedelta(minutes=10))
 SOON = Notice(NoticeKind.SPOT_INTERRUPTION, NOON + timedelta(minutes=2))
@@ -46,30 +56,25 @@ def test_a_run_goes_on_if_its_pace_fits_the_time_left(progress: float, left_s: i
     assert can_finish(elapsed=elapsed, progress=progress, left=timedelta(seconds=left_s)) is expected
 
 
-class FakeImds:
-    """Answers what was posted; wants a token as IMDSv2 does."""
-
-    def __init__(self, **values: str) -> None:
-        self.values = {key.replace("__", "/").replace("_", "-"): value for key, value in values.items()}
-        self.is_up = True
-
-    def client(self) -> InstanceMetadata:
-        transport = httpx.MockTransport(self._answer)
-        return InstanceMetadata(httpx.AsyncClient(base_url="http://imds", transport=transport))
-
-    def _answer(self, request: httpx.Request) -> httpx.Response:
-        if not self.is_up:
-            raise httpx.ConnectError("refused")
-        if request.method == "PUT" and request.url.path == "/latest/api/token":
-            return httpx.Response(200, text="the-token")
-        if request.headers.get("X-aws-ec2-metadata-token") != "the-token":
-            return httpx.Response(401)
-        value = self.values.get(request.url.path.removeprefix("/latest/meta-data/"))
-        return httpx.Response(404) if value is None else httpx.Response(200, text=value)
+def a_watch(imds: FakeImds, drain: Drain, *, longest_wait: timedelta | None = None) -> InterruptionWatch:
+    return InterruptionWatch(
+        imds.client(), drain, FakeClock(NOON), drain_timeout=timedelta(seconds=75), longest_wait=longest_wait
+    )
 
 
-def a_watch(imds: FakeImds, drain: Drain) -> InterruptionWatch:
-    return InterruptionWatch(imds.client(), drain, FakeClock(NOON), drain_timeout=timedelta(seconds=75))
+@pytest.mark.parametrize(("timeout_s", "hours"), [(36, 1), (1800, 48), (7200, 48)])
+def test_heartbeats_hold_an_instance_for_a_hundred_timeouts_or_two_days(timeout_s: int, hours: int) -> None:
+    assert longest_wait(timedelta(seconds=timeout_s)) == timedelta(hours=hours)
+
+
+def test_an_instance_that_may_be_asked_to_go_begins_no_long_task() -> None:
+    too_long = LONGEST_UNDER_REBALANCE + timedelta(seconds=1)
+    assert not may_begin(too_long, is_rebalance_recommended=True)
+    assert may_begin(too_long, is_rebalance_recommended=False)
+
+
+def test_an_instance_that_may_be_asked_to_go_begins_ordinary_tasks() -> None:
+    assert may_begin(DEFAULT_TIMEOUT, is_rebalance_recommended=True)
 
 
 async def test_a_spot_notice_begins_the_drain_with_its_own_time() -> None:
@@ -88,8 +93,36 @@ async def test_a_spot_notice_that_cannot_be_read_is_still_a_notice() -> None:
 async def test_the_groups_decision_to_terminate_begins_the_drain() -> None:
     drain = Drain()
     await a_watch(FakeImds(autoscaling__target_lifecycle_state="Terminated"), drain).poll()
-    assert drain.notice is not None
-    assert drain.notice.kind is NoticeKind.TERMINATION
+    assert drain.notice == Notice(NoticeKind.TERMINATION, NOON + timedelta(seconds=75))
+
+
+async def test_a_hook_gives_the_work_in_hand_as_long_as_heartbeats_can_hold_the_instance() -> None:
+    drain = Drain()
+    imds = FakeImds(autoscaling__target_lifecycle_state="Terminated")
+    await a_watch(imds, drain, longest_wait=timedelta(hours=10)).poll()
+    assert drain.notice == Notice(NoticeKind.TERMINATION, NOON + timedelta(hours=10))
+
+
+async def test_a_spot_notice_shortens_what_the_hook_gave() -> None:
+    drain = Drain()
+    imds = FakeImds(autoscaling__target_lifecycle_state="Terminated")
+    watch = a_watch(imds, drain, longest_wait=timedelta(hours=10))
+    await watch.poll()
+    imds.values["spot/instance-action"] = json.dumps({"action": "terminate", "time": "2026-11-02T12:02:00Z"})
+    await watch.poll()
+    assert drain.notice == SOON
+
+
+async def test_the_groups_decision_is_noted_during_a_drain_too() -> None:
+    drain = Drain()
+    imds = FakeImds()
+    watch = a_watch(imds, drain)
+    drain.begin(SOON)
+    await watch.poll()
+    assert not watch.is_terminating
+    imds.values["autoscaling/target-lifecycle-state"] = "Terminated"
+    await watch.poll()
+    assert watch.is_terminating
 
 
 async def test_a_rebalance_recommendation_is_no_drain() -> None:

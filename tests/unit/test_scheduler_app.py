@@ -31,7 +31,8 @@ def a_client(harness: Harness) -> httpx.AsyncClient:
     board = StatusBoard(
         identity, harness.deployment.runtimes[0], harness.executor, harness.health, harness.drain, watch
     )
-    app = build_app(identity, board, harness.instruments)
+    notice = Notice(NoticeKind.OPERATOR, NOON + timedelta(seconds=75))
+    app = build_app(identity, board, harness.instruments, begin_drain=lambda: harness.drain.begin(notice))
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://scheduler")
 
 
@@ -64,6 +65,31 @@ async def test_the_status_names_instance_release_and_runtime(harness: Harness) -
     assert (view["instance_id"], view["release"], view["runtime"]) == ("i-1", "1.0.0", "sdruntime")
     assert view["tasks"] == []
     assert view["draining"] is None
+
+
+async def test_an_operator_drains_the_instance(harness: Harness) -> None:
+    async with a_client(harness) as client:
+        answer = await client.post("/v1/drain", json={})
+    assert answer.status_code == 202
+    assert answer.json() == {"kind": "operator", "deadline": "2026-11-02T12:01:15+00:00"}
+    assert harness.drain.notice is not None
+    assert harness.drain.notice.kind is NoticeKind.OPERATOR
+
+
+async def test_an_operators_drain_never_lengthens_a_deadline(harness: Harness) -> None:
+    harness.drain.begin(Notice(NoticeKind.SPOT_INTERRUPTION, NOON))
+    async with a_client(harness) as client:
+        answer = await client.post("/v1/drain", json={})
+    assert answer.json() == {"kind": "spot_interruption", "deadline": "2026-11-02T12:00:00+00:00"}
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", None])
+async def test_a_web_page_cannot_drain_the_instance(harness: Harness, content_type: str | None) -> None:
+    headers = {"content-type": content_type} if content_type else {}
+    async with a_client(harness) as client:
+        answer = await client.post("/v1/drain", content=b"{}", headers=headers)
+    assert answer.status_code == 422
+    assert not harness.drain.is_draining
 
 
 def test_a_drain_is_set_once() -> None:

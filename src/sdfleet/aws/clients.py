@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
@@ -64,6 +64,11 @@ class Clients:
     @cached_property
     def ssm(self) -> SSMClient:
         return self._session.client("ssm", endpoint_url=self._endpoint_url, config=_CONFIG)
+
+    @cached_property
+    def autoscaling(self) -> Any:
+        """Untyped: its stubs are not among what we install."""
+        return self._session.client("autoscaling", endpoint_url=self._endpoint_url, config=_CONFIG)
 
     @cached_property
     def s3(self) -> S3Client:

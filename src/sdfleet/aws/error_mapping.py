@@ -8,7 +8,14 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
-from sdfleet.errors import LeaseLost, ObjectNotFound, RecordConflict, SdfleetError, ServiceUnavailable
+from sdfleet.errors import (
+    LeaseLost,
+    LifecycleActionNotFound,
+    ObjectNotFound,
+    RecordConflict,
+    SdfleetError,
+    ServiceUnavailable,
+)
 
 #: By last part: SQS writes `AWS.SimpleQueueService.MessageNotInflight` or only the end of it.
 _LEASE_LOST = {"ReceiptHandleIsInvalid", "MessageNotInflight"}
@@ -31,6 +38,9 @@ _NO_OBJECT = {
 }  # fmt: skip
 _READS_OBJECT = {"GetObject", "HeadObject"}
 
+#: Their ValidationError says that the group, its hook or its wait for this instance is not there.
+_LIFECYCLE_ACTIONS = {"CompleteLifecycleAction", "RecordLifecycleActionHeartbeat"}
+
 #: The call itself is wrong, however often it is made: a bug of ours, which no caller can handle.
 _WRONG_CALLS = {"ValidationException", "InvalidParameterValue", "InvalidParameter", "SerializationException"}
 
@@ -38,7 +48,7 @@ _WRONG_CALLS = {"ValidationException", "InvalidParameterValue", "InvalidParamete
 @contextmanager
 def translated() -> Iterator[None]:
     """Raises:
-    LeaseLost, RecordConflict, ObjectNotFound: as the ports say.
+    LeaseLost, RecordConflict, ObjectNotFound, LifecycleActionNotFound: as the ports say.
     ServiceUnavailable: throttled, unreachable, refused or failed; rights and resources may be mended meanwhile.
     """
     try:
@@ -64,6 +74,8 @@ def _translation(error: ClientError) -> SdfleetError | None:
         return RecordConflict()
     if code == "ParameterNotFound" or (error.operation_name in _READS_OBJECT and code in _NO_OBJECT):
         return ObjectNotFound("There is no such object, or no right to see it.")
+    if code == "ValidationError" and error.operation_name in _LIFECYCLE_ACTIONS:
+        return LifecycleActionNotFound(f"Auto Scaling does not wait for this instance: {message.rstrip('.')}.")
     if code in _WRONG_CALLS:
         return None
     return ServiceUnavailable(f"AWS refused {error.operation_name} ({code}); the same call may succeed later.")

@@ -8,6 +8,13 @@ from enum import StrEnum
 
 #: Upload (p99 6 s) + record + notice + visibility reset, doubled. Spot gives no second chance.
 INTERRUPTION_MARGIN = timedelta(seconds=20)
+#: Auto Scaling keeps an instance waiting no longer than this, or than this many times the hook's timeout, however
+#: many heartbeats come (Auto Scaling User Guide, "Amazon EC2 Auto Scaling lifecycle hooks").
+LONGEST_WAIT = timedelta(hours=48)
+MOST_TIMEOUTS = 100
+#: Under a rebalance recommendation no task that may take longer is begun: the notice that may follow leaves two
+#: minutes. Above the default timeout, so that ordinary pictures go on being made.
+LONGEST_UNDER_REBALANCE = timedelta(minutes=15)
 
 
 class NoticeKind(StrEnum):
@@ -17,6 +24,8 @@ class NoticeKind(StrEnum):
     TERMINATION = "termination"
     #: SIGTERM: a new scheduler version, a reboot, a person.
     SIGTERM = "sigterm"
+    #: An operator's word (`sdfleet local drain`, POST /v1/drain).
+    OPERATOR = "operator"
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,16 @@ def tightened(current: Notice | None, new: Notice) -> Notice:
 def time_left(notice: Notice, *, now: datetime) -> timedelta:
     """Time for generating; what lies behind it belongs to settlement."""
     return max(timedelta(0), notice.deadline - INTERRUPTION_MARGIN - now)
+
+
+def longest_wait(hook_timeout: timedelta) -> timedelta:
+    """How long heartbeats can hold back the end of an instance whose termination hook has this timeout."""
+    return min(LONGEST_WAIT, hook_timeout * MOST_TIMEOUTS)
+
+
+def may_begin(timeout: timedelta, *, is_rebalance_recommended: bool) -> bool:
+    """Whether a task with this time limit is begun on an instance that may be asked to go."""
+    return not is_rebalance_recommended or timeout <= LONGEST_UNDER_REBALANCE
 
 
 def can_finish(*, elapsed: timedelta, progress: float, left: timedelta) -> bool:

@@ -96,6 +96,11 @@ def fleet_name(deployment_id: str, runtime: str) -> str:
     return f"{deployment_id}-{runtime}"
 
 
+def termination_hook_name(deployment_id: str, runtime: str) -> str:
+    """Name of the group's lifecycle hook for instances that go."""
+    return f"{fleet_name(deployment_id, runtime)}-termination"
+
+
 def release_parameter(deployment_id: str, runtime: str, name: str) -> str:
     """SSM path, e.g. name = `image-version`."""
     return f"/sdfleet/{deployment_id}/{runtime}/{name}"
