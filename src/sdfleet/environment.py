@@ -106,8 +106,8 @@ class SchedulerEnvironment:
     #: Where /healthz, /readyz, /metrics and /v1/status listen.
     host: str = "127.0.0.1"
     port: int = 8000
-    #: A killed instance's task is visible to others after this; the heartbeat comes at a third of it.
-    visibility_s: int = 30
+    #: A killed instance's task is visible to others after this at the latest; the heartbeat comes at a third of it.
+    visibility_s: int = 20
     #: Host names (or `host:port`) that links may point at although they are not public.
     allowed_hosts: tuple[str, ...] = ()
     #: Buckets beside the deployment's own that links may point at.

@@ -48,7 +48,7 @@ class LocalPlan:
     #: Where the instances make their AWS calls, if not straight at the embedded endpoint.
     instance_endpoint_url: str | None = None
     #: Of a message in an instance's hands (`SchedulerEnvironment`).
-    visibility_s: int = 30
+    visibility_s: int = 20
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
