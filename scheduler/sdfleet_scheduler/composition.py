@@ -41,6 +41,7 @@ from sdfleet_scheduler.line import Line
 from sdfleet_scheduler.metadata import ENDPOINT_VARIABLE, InstanceMetadata, metadata_client
 from sdfleet_scheduler.pace import Pace
 from sdfleet_scheduler.poller import Poller
+from sdfleet_scheduler.runtime_keeper import RuntimeKeeper, shell_free_command
 from sdfleet_scheduler.runtimes.registry import build_runtime
 from sdfleet_scheduler.settlement import Settlement
 from sdfleet_scheduler.status import StatusBoard
@@ -58,6 +59,8 @@ class Parts:
     lifecycle: Lifecycle
     executor: Executor
     poller: Poller
+    #: None: nobody may restart the runtime's server.
+    keeper: RuntimeKeeper | None
     clock: Clock
     app: FastAPI
     #: What must be closed at the end, in this order.
@@ -138,6 +141,18 @@ async def compose(environ: Mapping[str, str]) -> Parts:
         visibility=environment.visibility,
         may_look_ahead=lambda: not watch.is_rebalance_recommended,
     )
+    keeper = None
+    if environment.runtime_restart_command is not None:
+        keeper = RuntimeKeeper(
+            health,
+            line,
+            clock,
+            shell_free_command(environment.runtime_restart_command),
+            recycle_after=environment.recycle_after_tasks,
+            on_hopeless=lambda: drain.begin(
+                Notice(NoticeKind.RUNTIME_HOPELESS, clock.now() + environment.drain_timeout)
+            ),
+        )
     board = StatusBoard(identity, served, executor, health, drain, watch)
     return Parts(
         identity=identity,
@@ -148,6 +163,7 @@ async def compose(environ: Mapping[str, str]) -> Parts:
         lifecycle=lifecycle,
         executor=executor,
         poller=poller,
+        keeper=keeper,
         clock=clock,
         app=build_app(
             identity,

@@ -36,7 +36,7 @@ class RuntimeKeeper:
         *,
         restart_after: timedelta = RESTART_AFTER,
         recycle_after: int | None = None,
-        on_hopeless: Callable[[], None],
+        on_hopeless: Callable[[], object],
     ) -> None:
         """`recycle_after`: restart an idle server after this many tasks (both servers leak). `on_hopeless`: leave."""
         self._health = health

@@ -49,6 +49,8 @@ async def supervise(parts: Parts) -> None:
         "drain": parts.executor.oversee_drain(),
         "server": server.serve(),
     }
+    if parts.keeper is not None:
+        works["runtime_keeper"] = parts.keeper.watch()
     tasks = {name: asyncio.create_task(work, name=name) for name, work in works.items()}
     log.info("scheduler.started", release=parts.identity.release, port=parts.environment.port)
     try:

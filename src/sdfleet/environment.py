@@ -123,6 +123,10 @@ class SchedulerEnvironment:
     #: The hook's own timeout; a heartbeat comes at a third of it.
     termination_hook_timeout_s: float = 3600.0
     link_lifetime_s: int = 3600
+    #: Starts the runtime's server again, in words without a shell (`systemctl restart ...`); None: nobody may.
+    runtime_restart_command: str | None = None
+    #: Start an idle server again after this many tasks; None: never.
+    recycle_after_tasks: int | None = None
     log_level: str = "INFO"
 
     @property

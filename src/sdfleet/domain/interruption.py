@@ -26,6 +26,8 @@ class NoticeKind(StrEnum):
     SIGTERM = "sigterm"
     #: An operator's word (`sdfleet local drain`, POST /v1/drain).
     OPERATOR = "operator"
+    #: The runtime does not come back, restarted or not: the machine is the fault.
+    RUNTIME_HOPELESS = "runtime_hopeless"
 
 
 @dataclass(frozen=True)
