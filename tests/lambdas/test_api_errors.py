@@ -306,7 +306,7 @@ def test_no_log_line_has_a_prompt_a_link_or_a_key(harness: Harness, caplog: pyte
 
 
 def test_a_flood_of_errors_is_cut() -> None:
-    metadata = {f"unknown-{number}": number for number in range(20_000)}
+    metadata: dict[str, Any] = {f"unknown-{number}": number for number in range(20_000)}
     answer = Harness().post(a_request(**metadata))
     assert answer.status == 400
     assert len(answer.body["errors"]) == 100
