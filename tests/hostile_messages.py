@@ -32,9 +32,12 @@ _WRONG_VALUES: tuple[Any, ...] = (
 
 
 def hostile_messages(seed: int, count: int, *, task_id: str = "test-t2i", run: str = "run-1") -> list[str]:
-    """Bodies; about half of them still name the task and the run, some are hardly broken at all."""
+    """Bodies; about half of them still name the task and the run, some are hardly broken at all.
+
+    A `{}` in the id makes each message one of another task.
+    """
     dice = random.Random(seed)
-    return [dice.choice(_KINDS)(dice, dice.choice(_bases(task_id, run))) for _ in range(count)]
+    return [dice.choice(_KINDS)(dice, dice.choice(_bases(task_id.format(number), run))) for number in range(count)]
 
 
 def hostile_contents(seed: int, count: int) -> list[dict[str, Any]]:
@@ -53,7 +56,7 @@ def _content() -> dict[str, Any]:
     return {
         "prompt": CANARY, "negative_prompt": "", "steps": 2, "width": 64, "height": 64, "seed": 1, "batch_size": 1,
         "n_iter": 1, "init_images": ["x"], "alwayson_scripts": {"controlnet": {"args": [{"image": "x"}]}},
-        "override_settings": {"sd_model_checkpoint": "m"}, "test_pattern_seconds": 0,
+        "override_settings": {"sd_vae": "v"}, "test_pattern_seconds": 0,
     }  # fmt: skip
 
 

@@ -120,8 +120,8 @@ async def test_accepted_tasks_with_hostile_contents_end_once_each() -> None:
 
 def test_the_submission_handler_answers_or_keeps_every_one() -> None:
     service = Service()
-    bodies = hostile_messages(SEED + 3, COUNT)
     before = 0
+    bodies = hostile_messages(SEED + 3, COUNT, task_id="t-{}")
     for number, body in enumerate(bodies):
         event = sqs_event(body)
         event["Records"][0]["messageId"] = f"m-{number}"
@@ -132,6 +132,7 @@ def test_the_submission_handler_answers_or_keeps_every_one() -> None:
         assert is_kept or service.requests.published
 
     assert before > COUNT / 2
+    assert len(service.tasks.tasks()) > COUNT / 50
     for publication in service.requests.published:
         # What was accepted can be read by the instances: nothing is lost behind the door.
         message = messages.read_message(publication.body)
