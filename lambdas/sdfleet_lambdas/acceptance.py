@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 
 from sdfleet.domain import names, transitions
 from sdfleet.domain.task import JsonObject, Task
-from sdfleet.domain.wire import answers
+from sdfleet.domain.wire import answers, messages
 from sdfleet.domain.wire.draft import Draft
 from sdfleet.domain.wire.requests import fingerprint
-from sdfleet.errors import RecordConflict, ServiceUnavailable, TaskConflict
+from sdfleet.errors import FieldError, InvalidRequest, RecordConflict, ServiceUnavailable, TaskConflict
 from sdfleet.telemetry import logs
 from sdfleet_lambdas.checks import CheckedSubmission, check
 from sdfleet_lambdas.composition import Services
@@ -120,11 +120,12 @@ def _create(
     if former is not None and former.notified_at is None:
         # The new run takes the record away from whoever would have sent it.
         former = announce(former, services)
-    services.artifacts.put(
-        proposed.content_location,
-        json.dumps(content, separators=(",", ":")).encode(),
-        content_type="application/json",
-    )
+    body = json.dumps(content, separators=(",", ":")).encode()
+    if len(body) > messages.MAX_CONTENT_BYTES:
+        # A direct message's own object may be smaller than what we make of it.
+        limit = messages.MAX_CONTENT_BYTES // 1024 // 1024
+        raise InvalidRequest((FieldError("content", f"must be at most {limit} MiB as JSON; send pictures as links"),))
+    services.artifacts.put(proposed.content_location, body, content_type="application/json")
     return services.tasks.create(proposed, replacing=former, idempotency_key=idempotency_key, now=services.clock.now())
 
 

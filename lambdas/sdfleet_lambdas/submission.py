@@ -26,9 +26,6 @@ from sdfleet_lambdas.composition import Services
 from sdfleet_lambdas.idempotency import message_key
 from sdfleet_lambdas.sqs_batch import QueuedMessage, handle_each
 
-#: Parsed, a content takes several times its size in a Lambda's memory. Pictures go in as links, not inline.
-MAX_CONTENT_BYTES = 32 * 1024 * 1024
-
 
 def handler(event: Mapping[str, Any], _context: Any) -> dict[str, Any]:
     """Lambda's entry point: the submission queue's event source mapping."""
@@ -98,13 +95,13 @@ def _fetch(location: Any, services: Services) -> JsonObject:
             key.startswith(names.UPLOAD_PREFIX) or names.is_inbox_location(str(location), inbox)
         ):
             raise ValueError("another place")
-        return parse_object(services.artifacts.get(str(location), max_bytes=MAX_CONTENT_BYTES))
+        return parse_object(services.artifacts.get(str(location), max_bytes=messages.MAX_CONTENT_BYTES))
     except ValueError as error:
         raise _bad_location(f"must be an s3:// URL below {names.UPLOAD_PREFIX} in the inbox bucket, {inbox}") from error
     except ObjectNotFound as error:
         raise _bad_location("points at an object that does not exist") from error
     except PayloadTooLarge as error:
-        raise _bad_location(f"points at more than {MAX_CONTENT_BYTES // 1024 // 1024} MiB") from error
+        raise _bad_location(f"points at more than {messages.MAX_CONTENT_BYTES // 1024 // 1024} MiB") from error
 
 
 def _bad_location(message: str) -> InvalidRequest:

@@ -11,12 +11,12 @@ from typing import Any
 
 from sdfleet.domain import transitions
 from sdfleet.domain.task import Failure, Task
+from sdfleet.domain.wire import messages
 from sdfleet.errors import ObjectNotFound, SdfleetError, TransitionRefused
 from sdfleet.telemetry import logs, metrics
 from sdfleet_lambdas import composition, records
 from sdfleet_lambdas.composition import Services
 from sdfleet_lambdas.publication import announce, publish
-from sdfleet_lambdas.submission import MAX_CONTENT_BYTES
 
 log = logs.get_logger(__name__)
 
@@ -87,7 +87,7 @@ def _mend(task_id: str, services: Services) -> Outcome:
     if task.expires_at <= now:
         return _end(task, services)
     try:
-        content = json.loads(services.artifacts.get(task.content_location, max_bytes=MAX_CONTENT_BYTES))
+        content = json.loads(services.artifacts.get(task.content_location, max_bytes=messages.MAX_CONTENT_BYTES))
     except ObjectNotFound:
         return _end(task, services, CONTENT_LOST)
     publish(task, content, services)

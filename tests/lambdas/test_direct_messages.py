@@ -236,3 +236,12 @@ def test_a_log_has_nothing_of_a_refused_message(harness: Harness, caplog: pytest
     send(harness, a_message({"3": {"class_type": "x", "inputs": {"text": ["a red fox", 0]}}}, tasktype="pipeline"))
     assert "a red fox" in harness.notices()[0]["error"]["message"]
     assert "a red fox" not in "".join(str(record.__dict__) for record in caplog.records)
+
+
+def test_a_content_that_grows_past_the_limit_when_it_is_written_is_refused(harness: Harness) -> None:
+    url = f"{INBOX}/uploads/a.json"
+    body = json.dumps({"prompt": "\N{SNOWMAN}" * 3_000_000}, ensure_ascii=False).encode()
+    harness.artifacts.put(url, body, content_type="application/json")
+    send(harness, {"metadata": a_message()["metadata"], "content_location": url})
+    assert "16 MiB" in harness.notices()[0]["error"]["message"]
+    assert harness.tasks.tasks() == []

@@ -13,6 +13,9 @@ from sdfleet.errors import InvalidRequest, MalformedMessage
 
 #: SNS takes 256 KiB with attributes; a raised topic loses subscriber kinds (API Reference, SetTopicAttributes).
 MAX_INLINE_BYTES = 240 * 1024
+#: A content in the inbox bucket, as we write it: a request's 4 MiB, three times that where every character has to be
+#: escaped, and room. Parsed it takes several times its size in memory. Pictures go in as links, not inline.
+MAX_CONTENT_BYTES = 16 * 1024 * 1024
 #: The attribute that tells our own messages from direct ones.
 ACCEPTED = "accepted"
 RUNTIME = "runtime"
