@@ -127,6 +127,10 @@ class SchedulerEnvironment:
     runtime_restart_command: str | None = None
     #: Start an idle server again after this many tasks; None: never.
     recycle_after_tasks: int | None = None
+    #: Where the runtime's server finds models, in the model bucket's layout; None: none are fetched.
+    model_directory: str | None = None
+    #: What models may take there; None: nine tenths of its disk.
+    model_cache_bytes: int | None = None
     log_level: str = "INFO"
 
     @property

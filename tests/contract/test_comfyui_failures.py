@@ -34,7 +34,6 @@ def an_exception(kind: str, message: str, **more: Any) -> dict[str, Any]:
     [
         ("post_val_missing_input", "node 3 (SaveImage): Required input is missing: images"),
         ("post_val_bad_type", "node 1 (EmptyImage): Failed to convert an input value to a INT value: width, abc"),
-        ("post_val_not_in_list_ckpt", "node 1 (CheckpointLoaderSimple): Value not in list: ckpt_name: 'nope"),
         ("post_val_loadimage_missing_file", "node 1 (LoadImage): Custom validation failed for node: image - Invalid"),
         ("post_val_unknown_node", "does not exist"),
         ("post_val_no_outputs", "Prompt has no outputs"),
@@ -44,6 +43,12 @@ async def test_a_refused_workflow_fails_for_good_and_names_node_and_input(name: 
     failure = await refusal_of(name)
     assert (failure.kind, failure.code) == (FailureKind.PERMANENT, "validation_failed")
     assert said in str(failure)
+
+
+async def test_a_model_that_comfyui_does_not_have_is_told_from_other_mistakes() -> None:
+    failure = await refusal_of("post_val_not_in_list_ckpt")
+    assert (failure.kind, failure.code) == (FailureKind.PERMANENT, "model_not_found")
+    assert "node 1 (CheckpointLoaderSimple): Value not in list: ckpt_name: 'nope" in str(failure)
 
 
 async def test_a_server_in_trouble_is_tried_again() -> None:

@@ -8,11 +8,13 @@ from typing import Any
 
 import httpx
 
+from sdfleet.domain.model_names import is_model_input
 from sdfleet.domain.task import JsonObject
 from sdfleet_scheduler.runtimes.base import RuntimeFailure
 from sdfleet_scheduler.runtimes.comfyui_server import json_object
 
 VALIDATION_FAILED = "validation_failed"
+MODEL_NOT_FOUND = "model_not_found"
 EXECUTION_FAILED = "execution_failed"
 OUT_OF_MEMORY = "out_of_memory"
 
@@ -62,7 +64,20 @@ def invalid(body: JsonObject, graph: JsonObject) -> RuntimeFailure:
     elif not reasons:
         reasons = [str(error or "no reason given")]
     text = "; ".join(dict.fromkeys(reasons))
-    return RuntimeFailure.permanent(VALIDATION_FAILED, f"ComfyUI refused the workflow: {_clean(text, graph)}")
+    code = MODEL_NOT_FOUND if _lacks_only_models(body.get("node_errors")) else VALIDATION_FAILED
+    return RuntimeFailure.permanent(code, f"ComfyUI refused the workflow: {_clean(text, graph)}")
+
+
+def _lacks_only_models(node_errors: Any) -> bool:
+    """What the workflow names is neither in ComfyUI's folders nor, or it would be there by now, in the model bucket."""
+    nodes = [node for node in node_errors.values() if isinstance(node, dict)] if isinstance(node_errors, dict) else []
+    found = [
+        error.get("type") == "value_not_in_list"
+        and is_model_input(str(node.get("class_type")), str((error.get("extra_info") or {}).get("input_name")))
+        for node in nodes
+        for error in node.get("errors") or [{}]
+    ]
+    return bool(found) and all(found)
 
 
 def _node_reasons(node_errors: Any) -> Iterator[str]:

@@ -6,11 +6,13 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import httpx
 
+from sdfleet.domain.models import ModelKind
 from sdfleet.domain.retry import FailureKind
 from sdfleet.domain.task import JsonObject, TaskType
 from sdfleet.telemetry import logs
@@ -81,6 +83,9 @@ class SdWebUiRuntime:
         self._last_state: ServerState | None = None
         #: A job that could not be stopped still has the server; cleared by a proof.
         self._is_stuck = False
+        self._arrived: frozenset[ModelKind] = frozenset()
+        #: Checkpoints whose hash was looked for after their first job.
+        self._hash_sought: set[str] = set()
 
     async def is_ready(self) -> bool:
         if await self._control.state() is None:
@@ -148,6 +153,7 @@ class SdWebUiRuntime:
     async def _generate(self, job: Job, on_progress: ProgressCallback) -> Generation:
         if self._is_stuck:
             raise RuntimeFailure.lost("The WebUI is still busy with a job that could not be stopped.")
+        await self._look_for_arrivals()
         request = await request_for(job, self._catalog)
         before = self._last_state or await self._control.state()
         self._last_state = None
@@ -181,7 +187,33 @@ class SdWebUiRuntime:
             raise RuntimeFailure.interrupted("Somebody else interrupted the WebUI; the task runs again.")
         if response.status_code != httpx.codes.OK:
             raise failure_of(response, option_names=request.option_names)
-        return await offload(generation_of, response.content, request)
+        return await offload(generation_of, response.content, await self._with_digest(request))
+
+    def models_arrived(self, kinds: frozenset[ModelKind]) -> None:
+        """Files of these kinds are new: the server looks for them before the next job, the first moment it can."""
+        self._arrived |= kinds
+
+    async def _look_for_arrivals(self) -> None:
+        arrived, self._arrived = self._arrived, frozenset()
+        try:
+            await self._catalog.look_again(arrived)
+        except BaseException:
+            self._arrived |= arrived
+            raise
+
+    async def _with_digest(self, request: WebUiRequest) -> WebUiRequest:
+        """The request with its checkpoint's hash, which the server computes when it first loads the file."""
+        checkpoint = request.checkpoint
+        if checkpoint is None or checkpoint.digest is not None or checkpoint.file in self._hash_sought:
+            return request
+        # Once: with --no-hashing it never computes one.
+        self._hash_sought.add(checkpoint.file)
+        self._catalog.forget(CHECKPOINTS)
+        try:
+            return replace(request, checkpoint=await self._catalog.checkpoint(checkpoint.file))
+        except UnknownName:
+            # Taken away meanwhile: its name is what can be checked.
+            return request
 
     async def _send(self, request: WebUiRequest, *, any_status: bool = False) -> httpx.Response:
         with translated(self._client):

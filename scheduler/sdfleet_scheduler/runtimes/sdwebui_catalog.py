@@ -7,6 +7,7 @@ before a job is sent.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import PurePath
@@ -14,9 +15,10 @@ from typing import Any
 
 import httpx
 
+from sdfleet.domain.models import ModelKind
 from sdfleet_scheduler.runtimes.base import RuntimeFailure
 from sdfleet_scheduler.runtimes.connection import translated
-from sdfleet_scheduler.runtimes.sdwebui_checkpoint import Checkpoint, checkpoint_of, matching
+from sdfleet_scheduler.runtimes.sdwebui_checkpoint import Checkpoint, checkpoint_of, matching, without_hash
 from sdfleet_scheduler.runtimes.sdwebui_failures import failure_of
 
 Entries = list[dict[str, Any]]
@@ -35,11 +37,26 @@ VAES = "/sdapi/v1/sd-vae"
 #: Forge: VAEs and text encoders together.
 MODULES = "/sdapi/v1/sd-modules"
 
+LORAS = "/sdapi/v1/loras"
+HYPERNETWORKS = "/sdapi/v1/hypernetworks"
+#: Of the ControlNet extension, and of Forge, which has it built in. The server looks at its files for each answer.
+CONTROLNETS = "/controlnet/model_list"
+
 _REFRESH = {
+    LORAS: "/sdapi/v1/refresh-loras",
     CHECKPOINTS: "/sdapi/v1/refresh-checkpoints",
     VAES: "/sdapi/v1/refresh-vae",
     MODULES: "/sdapi/v1/refresh-vae",
 }
+#: What is out of date when files of a kind have come.
+_LISTS_OF = {
+    ModelKind.CHECKPOINT: (CHECKPOINTS,),
+    ModelKind.VAE: (VAES, MODULES),
+    ModelKind.TEXT_ENCODER: (MODULES,),
+    ModelKind.LORA: (LORAS,),
+    ModelKind.CONTROLNET: (CONTROLNETS,),
+}
+_REFRESH_EMBEDDINGS = "/sdapi/v1/refresh-embeddings"
 
 
 class UnknownName(Exception):
@@ -151,6 +168,45 @@ class Catalog:
             raise UnknownName(f"{wanted!r} may be {' or '.join(one.file for one in found)}; give the path.")
         return found[0]
 
+    async def lora(self, wanted: str) -> None:
+        """Raises:
+        UnknownName: there is none; the server would say so in its log alone.
+        """
+        await self._exactly("LoRA", wanted, LORAS)
+
+    async def hypernetwork(self, wanted: str) -> None:
+        """Raises:
+        UnknownName: there is none.
+        """
+        await self._exactly("hypernetwork", wanted, HYPERNETWORKS)
+
+    async def controlnet(self, wanted: str) -> None:
+        """By name or by `name [hash]`.
+
+        Raises:
+            UnknownName: there is none.
+        """
+        await self._exactly("ControlNet model", without_hash(wanted), CONTROLNETS)
+
+    async def look_again(self, kinds: Iterable[ModelKind]) -> None:
+        """Files of these kinds have come. Between jobs only: the server answers when no job runs."""
+        for path in dict.fromkeys(path for kind in kinds for path in _LISTS_OF.get(kind, ())):
+            if path not in self._absent:
+                await self._refresh(path)
+        if ModelKind.EMBEDDING in kinds:
+            with translated(self._client):
+                await self._client.post(_REFRESH_EMBEDDINGS, timeout=REFRESH_TIMEOUT.total_seconds())
+
+    async def _exactly(self, what: str, wanted: str, path: str) -> None:
+        """These the server takes in no other case; where it has no such list, nothing is known of them."""
+        for look in ("as it was", "again"):
+            known = [name for entry in await self._entries(path) for name in (entry.get("name"), entry.get("alias"))]
+            if wanted in known or path in self._absent:
+                return
+            if look == "as it was":
+                await self._refresh(path)
+        raise _unknown(what, wanted, [str(name) for name in dict.fromkeys(known) if name])
+
     async def _named(self, what: str, wanted: str, paths: tuple[str, ...], *, always: tuple[str, ...] = ()) -> str:
         async def find() -> str | None:
             for path in paths:
@@ -178,7 +234,7 @@ class Catalog:
                 self._absent.add(path)
                 self._lists[path] = []
             elif response.status_code == httpx.codes.OK:
-                self._lists[path] = [entry for entry in _json_list(response) if isinstance(entry, dict)]
+                self._lists[path] = _listed(response, path)
             else:
                 raise failure_of(response)
         return self._lists[path]
@@ -191,9 +247,17 @@ class Catalog:
         self.forget(path)
 
 
-def _json_list(response: httpx.Response) -> list[Any]:
+def _listed(response: httpx.Response, path: str) -> Entries:
+    if path == CONTROLNETS:
+        names = _json_list(response, "model_list")
+        return [{"name": without_hash(name)} for name in names if isinstance(name, str)]
+    return [entry for entry in _json_list(response) if isinstance(entry, dict)]
+
+
+def _json_list(response: httpx.Response, key: str | None = None) -> list[Any]:
     try:
         value = response.json()
+        value = value.get(key) if key is not None and isinstance(value, dict) else value
     except ValueError:
         value = None
     if not isinstance(value, list):

@@ -64,6 +64,12 @@ def matching(wanted: str, entries: Iterable[dict[str, Any]]) -> list[Checkpoint]
     )
 
 
+def without_hash(title: str) -> str:
+    """`canny` for `canny [d14c016b]`."""
+    match = _WITH_HASH.fullmatch(title.strip())
+    return match[1] if match else title.strip()
+
+
 def ran_instead(checkpoint: Checkpoint, *, name: str | None, digest: str | None) -> str | None:
     """What ran by the answer's word, if it is not `checkpoint`."""
     if checkpoint.digest and digest:

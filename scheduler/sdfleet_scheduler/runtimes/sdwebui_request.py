@@ -13,6 +13,7 @@ from sdfleet_scheduler.runtimes.base import Job, RuntimeFailure
 from sdfleet_scheduler.runtimes.inlining import content_with_inputs
 from sdfleet_scheduler.runtimes.sdwebui_catalog import Catalog, UnknownName
 from sdfleet_scheduler.runtimes.sdwebui_checkpoint import Checkpoint
+from sdfleet_scheduler.runtimes.sdwebui_networks import check_extra_models
 
 _ENDPOINTS = {
     TaskType.TEXT_TO_IMAGE: "/sdapi/v1/txt2img",
@@ -35,6 +36,9 @@ _NUMBERS = {
     "n_iter": (1, 1),
 }
 _HIRES_NUMBERS = {"hr_resize_x": (0, _SIZE_STEP), "hr_resize_y": (0, _SIZE_STEP), "hr_second_pass_steps": (0, 1)}
+
+#: Fields whose names are no files; all the others name models.
+_NO_MODELS = ("sampler_name", "sampler_index", "scheduler", "hr_sampler_name", "hr_scheduler")
 
 _CHECKPOINT = "sd_model_checkpoint"
 _VAE = "sd_vae"
@@ -83,6 +87,7 @@ async def _generation(job: Job, draft: _Draft) -> WebUiRequest:
         await draft.spell("hr_upscaler", lambda name: draft.catalog.upscaler(name, latent=True))
         await draft.spell("hr_checkpoint_name", draft.checkpoint_file, keep=("use same checkpoint",))
     await draft.spell("refiner_checkpoint", draft.checkpoint_file, keep=("none",))
+    await check_extra_models(content, draft.catalog, draft.found)
     settings = content.get("override_settings") or {}
     if not isinstance(settings, dict):
         draft.refuse("override_settings", "must be an object")
@@ -191,7 +196,7 @@ class _Draft:
         try:
             return await look_up(wanted)
         except UnknownName as error:
-            self.refuse(path, str(error), "model_not_found" if "checkpoint" in path else "validation_failed")
+            self.refuse(path, str(error), "validation_failed" if path in _NO_MODELS else "model_not_found")
             return None
 
     async def checkpoint_file(self, wanted: str) -> str:

@@ -1,0 +1,152 @@
+"""Has the models that a task names on this instance before the task runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
+from datetime import timedelta
+
+from sdfleet.domain.model_names import models_named
+from sdfleet.domain.models import READ_AT_START, ModelKind, NamedModel, keys_of, kind_of
+from sdfleet.domain.task import JsonObject, RuntimeType, TaskType
+from sdfleet.errors import ServiceUnavailable
+from sdfleet.ports import ModelObject
+from sdfleet.telemetry import logs
+from sdfleet_scheduler.model_download import MODEL_UNAVAILABLE
+from sdfleet_scheduler.model_store import ModelsInUse, ModelStore
+from sdfleet_scheduler.runtimes.base import RuntimeFailure
+
+log = logs.get_logger(__name__)
+
+#: As long as acceptance remembers that the bucket has a model (wire contract, Requests).
+LISTING_AGE = timedelta(minutes=1)
+#: For a name that is not in the listing: it may have been uploaded a moment ago.
+LISTING_AGE_OF_A_MISS = timedelta(seconds=1)
+#: The runtime's own model is not there: nothing runs before it is.
+RETRY_AT_START = timedelta(seconds=10)
+
+_EMBEDDINGS = "embeddings/"
+_NOTHING = ModelsInUse(None, frozenset(), frozenset())
+
+#: Told of the kinds of files that have just come; must not block.
+ArrivalCallback = Callable[[frozenset[ModelKind]], None]
+
+
+class Models:
+    """Without a store (no model bucket, no model directory, or a runtime without such models) it does nothing.
+
+    What the bucket does not have is left to the runtime: it may have a file of its own, and its adapter refuses what
+    it has not, by name.
+    """
+
+    def __init__(
+        self,
+        store: ModelStore | None,
+        runtime: RuntimeType,
+        *,
+        model: str | None = None,
+        on_arrival: ArrivalCallback = lambda kinds: None,
+        retry_at_start: timedelta = RETRY_AT_START,
+    ) -> None:
+        """`model`: the runtime's static model, or what a dynamic one starts with; it is never evicted."""
+        self._store = store if runtime in (RuntimeType.SDWEBUI, RuntimeType.COMFYUI) else None
+        self._runtime = runtime
+        self._model = model
+        self._on_arrival = on_arrival
+        self._retry_at_start = retry_at_start
+        self._starting: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Tidy the model directory; what the runtime starts with is then fetched while this has returned."""
+        if self._store is not None:
+            await self._store.start()
+            self._starting = asyncio.create_task(self._fetch_at_start(self._store), name="models at start")
+
+    async def close(self) -> None:
+        if self._starting is not None:
+            self._starting.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._starting
+        if self._store is not None:
+            await self._store.close()
+
+    async def prepare(self, tasktype: TaskType, content: JsonObject) -> ModelsInUse:
+        """Fetch what the request names; the result holds it until its `release`.
+
+        Raises:
+            RuntimeFailure: transient, where the bucket does not deliver; permanent, where the models cannot all fit.
+        """
+        store = self._store
+        if store is None:
+            return _NOTHING
+        try:
+            return await self._prepare(store, tasktype, content)
+        except ServiceUnavailable as error:
+            return self._from_disk(store, tasktype, content, error)
+
+    async def _prepare(self, store: ModelStore, tasktype: TaskType, content: JsonObject) -> ModelsInUse:
+        listed = await store.listing(max_age=LISTING_AGE)
+        found, missed = self._keys(tasktype, content, listed)
+        if missed:
+            listed = await store.listing(max_age=LISTING_AGE_OF_A_MISS)
+            found, missed = self._keys(tasktype, content, listed)
+        for named in missed:
+            log.debug("model.not_in_bucket", kind=named.kind)
+        held = await store.acquire([listed[key] for key in found])
+        self._tell(held.arrived)
+        return held
+
+    def _from_disk(
+        self, store: ModelStore, tasktype: TaskType, content: JsonObject, error: ServiceUnavailable
+    ) -> ModelsInUse:
+        """While S3 is away: tasks whose models are here go on."""
+        found, missed = self._keys(tasktype, content, store.local_keys())
+        if missed:
+            first = missed[0]
+            raise RuntimeFailure.transient(
+                MODEL_UNAVAILABLE, f"{first.path}: the model bucket cannot be read just now; the task is tried again."
+            ) from error
+        return store.keep(found)
+
+    def _keys(
+        self, tasktype: TaskType, content: JsonObject, keys: Collection[str]
+    ) -> tuple[list[str], list[NamedModel]]:
+        """Keys of what the request names, and what is named and not among `keys`."""
+        embeddings = [key for key in keys if key.startswith(_EMBEDDINGS)]
+        found: list[str] = []
+        missed = []
+        for named in models_named(tasktype, content, model=self._model, embeddings=embeddings):
+            its_keys = keys_of(named, keys, self._runtime)
+            found += its_keys
+            if not its_keys:
+                missed.append(named)
+        return found, missed
+
+    def _tell(self, keys: Iterable[str]) -> None:
+        kinds = frozenset(kind for key in keys if (kind := kind_of(key)) is not None)
+        if kinds:
+            self._on_arrival(kinds)
+
+    async def _fetch_at_start(self, store: ModelStore) -> None:
+        while True:
+            try:
+                # Held until the process ends.
+                self._tell((await store.acquire(await self._wanted_at_start(store))).arrived)
+            except (ServiceUnavailable, RuntimeFailure) as error:
+                log.error("models.start_failed", reason=str(error))
+            else:
+                return
+            await asyncio.sleep(self._retry_at_start.total_seconds())
+
+    async def _wanted_at_start(self, store: ModelStore) -> list[ModelObject]:
+        listed = await store.listing(max_age=LISTING_AGE_OF_A_MISS)
+        keys: list[str] = []
+        if self._model is not None:
+            named = NamedModel(ModelKind.CHECKPOINT, self._model, "modelFilename")
+            keys = keys_of(named, listed, self._runtime)
+            if not keys:
+                log.warning("models.own_model_not_in_bucket", model=self._model)
+        if self._runtime is RuntimeType.SDWEBUI:
+            keys += [key for key in listed if key.split("/", 1)[0] in READ_AT_START]
+        return [listed[key] for key in keys]
