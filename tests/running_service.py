@@ -129,6 +129,11 @@ class RunningService:
         """The answer's XML. Structures are written flat: `Attributes.entry.1.key`."""
         return self._aws("sns", data={"Action": action, "Version": "2010-03-31", **parameters}).text
 
+    def autoscaling(self, action: str, **parameters: str) -> httpx.Response:
+        """Whatever it answers."""
+        body = {"Action": action, "Version": "2011-01-01", **parameters}
+        return self.aws.post("/", data=body, headers=self._signed("autoscaling"))
+
     def ssm(self, name: str) -> str:
         answer = self._aws("ssm", headers=_json_call("AmazonSSM.GetParameter"), json={"Name": name})
         return str(answer.json()["Parameter"]["Value"])
@@ -152,11 +157,13 @@ class RunningService:
     def _aws(
         self, name: str, method: str = "POST", path: str = "/", *, headers: dict[str, str] | None = None, **request: Any
     ) -> httpx.Response:
-        scope = f"any/20260101/{self.outputs['AwsRegion']}/{name}/aws4_request"
-        signed = {"Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=none"}
-        answer = self.aws.request(method, path, headers={**signed, **(headers or {})}, **request)
+        answer = self.aws.request(method, path, headers={**self._signed(name), **(headers or {})}, **request)
         assert answer.is_success, answer.text
         return answer
+
+    def _signed(self, name: str) -> dict[str, str]:
+        scope = f"any/20260101/{self.outputs['AwsRegion']}/{name}/aws4_request"
+        return {"Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=none"}
 
 
 @dataclass

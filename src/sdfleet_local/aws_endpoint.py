@@ -21,6 +21,8 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import click
 
+from sdfleet_local.aws_endpoint_autoscaling import AutoScalingFront
+
 #: A long poll looks this often whether its client is still there and whether a visibility timeout has passed.
 _POLL_SLICE_S = 0.25
 #: moto knows no other limit; ours is API Gateway's, with room for the form encoding of an SNS message.
@@ -132,8 +134,8 @@ def _spare_the_processor() -> None:
     SQSBackend.is_message_valid_based_on_retention_period = is_within_retention  # type: ignore[method-assign]
 
 
-def serve(port: int) -> None:
-    """Serve on loopback until the process ends."""
+def serve(port: int, *, autoscaling_url: str | None = None) -> None:
+    """Serve on loopback until the process ends; `autoscaling_url` is the supervisor's (`autoscaling_api`)."""
     # A web page in the user's browser has no business with the endpoint: it takes any credentials.
     os.environ.setdefault("MOTO_DISABLE_GLOBAL_CORS", "true")
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
@@ -147,14 +149,17 @@ def serve(port: int) -> None:
     _spare_the_processor()
     # Whoever gets a turn has to get the interpreter too, and the default lets another thread keep it for 5 ms.
     sys.setswitchinterval(0.0005)
-    app = TakingTurns(DomainDispatcherApplication(create_backend_app))
+    app: WSGIApplication = TakingTurns(DomainDispatcherApplication(create_backend_app))
+    if autoscaling_url is not None:
+        app = AutoScalingFront(app, autoscaling_url)
     make_server("127.0.0.1", port, app, threaded=True, request_handler=QuietRequestHandler).serve_forever()
 
 
 @click.command()
 @click.option("--port", type=int, required=True)
-def main(port: int) -> None:
-    serve(port)
+@click.option("--autoscaling-url")
+def main(port: int, autoscaling_url: str | None) -> None:
+    serve(port, autoscaling_url=autoscaling_url)
 
 
 if __name__ == "__main__":

@@ -28,8 +28,11 @@ class ControlTarget:
     """What the control port can do."""
 
     describe: Callable[[], list[InstanceDescription]]
-    #: Raises LocalModeError for an unknown instance.
+    #: When the instance will be taken away. Each of these raises LocalModeError for an unknown instance.
     interrupt: Callable[[str], datetime]
+    recommend_rebalance: Callable[[str], None]
+    terminate: Callable[[str], None]
+    drain: Callable[[str], None]
 
 
 class ControlServer:
@@ -66,6 +69,24 @@ class ControlClient:
         answer: dict[str, str] = self._call("POST", f"/instances/{instance_id}/interrupt")
         return answer["ends_at"]
 
+    def recommend_rebalance(self, instance_id: str) -> None:
+        """Raises:
+        LocalModeError: there is no such instance.
+        """
+        self._call("POST", f"/instances/{instance_id}/rebalance")
+
+    def terminate(self, instance_id: str) -> None:
+        """Raises:
+        LocalModeError: there is no such instance.
+        """
+        self._call("POST", f"/instances/{instance_id}/terminate")
+
+    def drain(self, instance_id: str) -> None:
+        """Raises:
+        LocalModeError: there is no such instance, or its scheduler does not answer.
+        """
+        self._call("POST", f"/instances/{instance_id}/drain")
+
     def _call(self, method: str, path: str) -> Any:
         try:
             answer = httpx.request(
@@ -94,7 +115,14 @@ def _handler_for(target: ControlTarget, token: str) -> type[BaseHTTPRequestHandl
             self._serve({("instances",): self._instances})
 
         def do_POST(self) -> None:
-            self._serve({("instances", "interrupt"): self._interrupt})
+            self._serve(
+                {
+                    ("instances", "interrupt"): self._interrupt,
+                    ("instances", "rebalance"): lambda: self._tell(target.recommend_rebalance),
+                    ("instances", "terminate"): lambda: self._tell(target.terminate),
+                    ("instances", "drain"): lambda: self._tell(target.drain),
+                }
+            )
 
         def _serve(self, routes: Mapping[tuple[str, ...], Callable[[], Any]]) -> None:
             if not hmac.compare_digest(self.headers.get("Authorization", "").encode(), expected):
@@ -114,7 +142,14 @@ def _handler_for(target: ControlTarget, token: str) -> type[BaseHTTPRequestHandl
             return [asdict(instance) for instance in target.describe()]
 
         def _interrupt(self) -> dict[str, str]:
-            return {"ends_at": target.interrupt(self.path.strip("/").split("/")[1]).isoformat(timespec="seconds")}
+            return {"ends_at": target.interrupt(self._instance_id()).isoformat(timespec="seconds")}
+
+        def _tell(self, action: Callable[[str], None]) -> dict[str, str]:
+            action(self._instance_id())
+            return {}
+
+        def _instance_id(self) -> str:
+            return self.path.strip("/").split("/")[1]
 
         def _answer(self, status: HTTPStatus, value: Any) -> None:
             body = json.dumps(value).encode()

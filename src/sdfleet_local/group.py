@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sdfleet.errors import LocalModeError, SdfleetError
 from sdfleet.ports import Clock
 from sdfleet.telemetry import logs
 from sdfleet_local.instance import Instance, InstanceDescription, Launcher, LifecycleState, new_instance_id
+from sdfleet_local.member import LifecycleAction, Member, TerminationHook
 
 log = logs.get_logger(__name__)
 
-#: EC2 takes a Spot instance away this long after the notice (EC2 User Guide, "Spot Instance interruption notices").
-SPOT_NOTICE = timedelta(seconds=120)
-#: systemd's patience with a service that stops.
-TERMINATION_PATIENCE = timedelta(seconds=90)
 #: Instances that die at boot are replaced more and more slowly: the first at once, then after these.
 FIRST_BACKOFF = timedelta(seconds=1)
 LONGEST_BACKOFF = timedelta(seconds=30)
@@ -29,15 +25,6 @@ LONGEST_BACKOFF = timedelta(seconds=30)
 SLEEP_AFTER = timedelta(minutes=5)
 #: How often a sleeping group looks at its queue: the fast scaler's seconds.
 DEPTH_INTERVAL = timedelta(seconds=1)
-
-
-@dataclass
-class _Member:
-    instance: Instance
-    state: LifecycleState = LifecycleState.PENDING
-    #: It leaves, so it does not count as capacity.
-    is_leaving: bool = False
-    kill_at: datetime | None = None
 
 
 class LocalGroup:
@@ -51,10 +38,12 @@ class LocalGroup:
         clock: Clock,
         depth: Callable[[], int],
         sleep_after: timedelta = SLEEP_AFTER,
+        hook: TerminationHook | None = None,
     ) -> None:
         """`capacity` 0: starts at zero, one instance comes with the first message and goes after `sleep_after`.
 
         `depth` counts the messages in the group's queue, those in flight too.
+        `hook` None: instances are shut down as soon as the group decides.
         """
         self.name = name
         self.runtime = runtime
@@ -64,7 +53,8 @@ class LocalGroup:
         self._clock = clock
         self._depth = depth
         self._sleep_after = sleep_after
-        self._members: list[_Member] = []
+        self._hook = hook
+        self._members: list[Member] = []
         self._deaths_at_boot = 0
         self._last_words = ""
         self._next_launch_at = clock.now()
@@ -97,6 +87,10 @@ class LocalGroup:
         with self._lock:
             return [member.instance.describe(member.state) for member in self._members]
 
+    def has(self, instance_id: str) -> bool:
+        with self._lock:
+            return any(member.instance_id == instance_id for member in self._members)
+
     def interrupt(self, instance_id: str) -> datetime:
         """Post a Spot interruption notice; when the instance will be taken away.
 
@@ -104,25 +98,73 @@ class LocalGroup:
             LocalModeError: the group has no such instance.
         """
         with self._lock:
-            member = next((one for one in self._members if one.instance.instance_id == instance_id), None)
-            if member is None:
-                raise LocalModeError(f"There is no instance {instance_id}; `sdfleet local instances` lists them.")
-            if (announced := member.instance.metadata.interruption_at) is not None:
-                return announced
+            return self._member(instance_id).interrupt(self._clock.now())
+
+    def recommend_rebalance(self, instance_id: str) -> None:
+        """Post a rebalance recommendation: the instance goes once its replacement is in service.
+
+        Raises:
+            LocalModeError: the group has no such instance.
+        """
+        with self._lock:
+            self._member(instance_id).recommend_rebalance(self._clock.now())
+
+    def terminate(self, instance_id: str, *, decrement: bool = False) -> None:
+        """Let an instance go, as TerminateInstanceInAutoScalingGroup does; it is replaced unless `decrement`.
+
+        Raises:
+            LocalModeError: the group has no such instance.
+        """
+        with self._lock:
+            member = self._member(instance_id)
+            if decrement and not member.is_leaving:
+                self._desired = max(0, self._desired - 1)
+            member.begin_termination(self._clock.now(), self._hook)
+
+    def drain(self, instance_id: str) -> None:
+        """Raises:
+        LocalModeError: the group has no such instance, or it does not answer.
+        """
+        with self._lock:
+            instance = self._member(instance_id).instance
+        instance.drain()
+
+    def lifecycle_action(
+        self, hook: str, *, instance_id: str | None = None, token: str | None = None
+    ) -> LifecycleAction | None:
+        """The wait under way for this instance or token; None: there is none.
+
+        Raises:
+            LocalModeError: the group has no such hook.
+        """
+        if self._hook is None or hook != self._hook.name:
+            raise LocalModeError(f"There is no lifecycle hook {hook} in group {self.name}.")
+        with self._lock:
             now = self._clock.now()
-            ends_at = now + SPOT_NOTICE if member.kill_at is None else min(member.kill_at, now + SPOT_NOTICE)
-            member.kill_at = ends_at
-            member.is_leaving = True
-            member.instance.metadata.rebalance_noticed_at = now
-            member.instance.metadata.interruption_at = ends_at
-            log.info("instance.interrupted", instance_id=instance_id, ends_at=ends_at)
-            return ends_at
+            for member in self._members:
+                action = member.action
+                if action is None or action.is_over(now):
+                    continue
+                if instance_id in (None, action.instance_id) and token in (None, action.token):
+                    return action
+            return None
+
+    def complete(self, action: LifecycleAction) -> None:
+        with self._lock:
+            action.is_completed = True
+            waited = self._clock.now() - action.began_at
+            log.info("lifecycle_action.completed", instance_id=action.instance_id, waited_s=waited.total_seconds())
+
+    def extend(self, action: LifecycleAction) -> None:
+        with self._lock:
+            action.extend(self._clock.now())
+            log.info("lifecycle_action.extended", instance_id=action.instance_id, until=action.expires_at)
 
     def tick(self) -> bool:
         """Bring the group closer to what it should be; whether its members changed."""
         with self._lock:
             now = self._clock.now()
-            before = [(member.instance.instance_id, member.state) for member in self._members]
+            before = [(member.instance_id, member.state) for member in self._members]
             self._bury_the_dead(now)
             self._note_the_ready()
             self._end_the_leaving(now)
@@ -130,7 +172,7 @@ class LocalGroup:
                 self._scale(now)
             self._shrink(now)
             self._grow(now)
-            return before != [(member.instance.instance_id, member.state) for member in self._members]
+            return before != [(member.instance_id, member.state) for member in self._members]
 
     def stop(self, *, at: datetime) -> None:
         """Launch nothing more; everything that runs has to be gone by `at`, tasks in hand given back.
@@ -141,20 +183,13 @@ class LocalGroup:
             self._desired = 0
             self._may_sleep = False
             for member in self._members:
-                member.is_leaving = True
-                member.kill_at = at
-                if member.state is LifecycleState.PENDING or member.instance.is_idle():
-                    member.instance.kill()
-                    continue
-                member.instance.metadata.interruption_at = at
-                member.instance.terminate()
-                member.state = LifecycleState.TERMINATING
+                member.stop(at)
 
     def _bury_the_dead(self, now: datetime) -> None:
         for member in [member for member in self._members if not member.instance.is_running]:
             self._members.remove(member)
             member.instance.close()
-            log.info("instance.terminated", instance_id=member.instance.instance_id, last_state=member.state)
+            log.info("instance.terminated", instance_id=member.instance_id, last_state=member.state)
             if member.state is LifecycleState.PENDING and not member.is_leaving:
                 self._last_words = member.instance.last_words()
                 self._back_off(now)
@@ -171,16 +206,14 @@ class LocalGroup:
             if member.state is LifecycleState.PENDING and not member.is_leaving and member.instance.is_ready():
                 member.state = LifecycleState.IN_SERVICE
                 self._deaths_at_boot = 0
-                log.info("instance.in_service", instance_id=member.instance.instance_id)
+                log.info("instance.in_service", instance_id=member.instance_id)
 
     def _end_the_leaving(self, now: datetime) -> None:
         for member in self._members:
-            if member.kill_at is not None and now >= member.kill_at:
-                member.instance.kill()
-            elif member.is_leaving and member.state is not LifecycleState.TERMINATING and self.is_at_capacity:
-                # Its replacement is in service: the group lets it go, and it may use what is left of its time.
-                member.state = LifecycleState.TERMINATING
-                member.instance.metadata.target_state = "Terminated"
+            if member.is_leaving and not member.is_terminating and self.is_at_capacity:
+                # Its replacement is in service: the group lets it go.
+                member.begin_termination(now, self._hook)
+            member.go_on(now)
 
     def _scale(self, now: datetime) -> None:
         if now < self._next_depth_at:
@@ -201,11 +234,7 @@ class LocalGroup:
     def _shrink(self, now: datetime) -> None:
         staying = self._staying()
         for member in staying[self._desired :]:
-            member.is_leaving = True
-            member.state = LifecycleState.TERMINATING
-            member.kill_at = now + TERMINATION_PATIENCE
-            member.instance.metadata.target_state = "Terminated"
-            member.instance.terminate()
+            member.begin_termination(now, self._hook)
 
     def _grow(self, now: datetime) -> None:
         missing = self._desired - len(self._staying())
@@ -213,10 +242,16 @@ class LocalGroup:
             return
         for _ in range(missing):
             instance = self._launcher.launch(self.runtime, new_instance_id())
-            self._members.append(_Member(instance))
+            self._members.append(Member(instance))
             log.info("instance.launched", instance_id=instance.instance_id, group=self.name)
 
-    def _staying(self) -> list[_Member]:
+    def _member(self, instance_id: str) -> Member:
+        for member in self._members:
+            if member.instance_id == instance_id:
+                return member
+        raise LocalModeError(f"There is no instance {instance_id}; `sdfleet local instances` lists them.")
+
+    def _staying(self) -> list[Member]:
         return [member for member in self._members if not member.is_leaving]
 
     def _in_service(self) -> int:

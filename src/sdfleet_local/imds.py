@@ -27,7 +27,7 @@ class InstanceMetadata:
     region: str
     #: `spot` or `on-demand`.
     life_cycle: str = "spot"
-    #: Auto Scaling's `InService`, then `Terminated`.
+    #: Auto Scaling's `InService`, then `Terminated`: from its decision on, while the termination hook waits.
     target_state: str = "InService"
     #: When EC2 takes the instance away; None while nobody announced it.
     interruption_at: datetime | None = None

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sdfleet.environment import DeploymentEnvironment, SchedulerEnvironment
+from sdfleet.errors import LocalModeError
 from sdfleet_local import child
 from sdfleet_local.child import Child
 from sdfleet_local.imds import InstanceMetadata, MetadataListener
@@ -31,6 +32,8 @@ class LifecycleState(StrEnum):
     PENDING = "Pending"
     IN_SERVICE = "InService"
     TERMINATING = "Terminating"
+    TERMINATING_WAIT = "Terminating:Wait"
+    TERMINATING_PROCEED = "Terminating:Proceed"
     TERMINATED = "Terminated"
 
 
@@ -58,6 +61,13 @@ class Instance(Protocol):
 
     def is_idle(self) -> bool:
         """Whether it surely has no task in hand."""
+
+    def drain(self) -> None:
+        """Pass on an operator's word to its scheduler: stop receiving, finish or give back, leave.
+
+        Raises:
+            LocalModeError: it does not answer.
+        """
 
     def terminate(self) -> None:
         """Ask it to drain and leave (SIGTERM)."""
@@ -124,14 +134,21 @@ class SchedulerInstance:
         status = self._get("/v1/status")
         return status is not None and not status.get("tasks")
 
+    def drain(self) -> None:
+        if self._ask("POST", "/v1/drain", body="{}") is None:
+            raise LocalModeError(f"The scheduler of {self.instance_id} does not answer; see {self._process.log_file}.")
+
     def _get(self, path: str) -> dict[str, Any] | None:
-        """The scheduler's answer; None unless it is a 200."""
+        return self._ask("GET", path)
+
+    def _ask(self, method: str, path: str, *, body: str | None = None) -> dict[str, Any] | None:
+        """The scheduler's answer; None unless it is a good one."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_PROBE_TIMEOUT_S)
         try:
-            connection.request("GET", path)
+            connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
             answer = connection.getresponse()
             fields: dict[str, Any] = json.loads(answer.read())
-            return fields if answer.status == http.HTTPStatus.OK else None
+            return fields if answer.status in (http.HTTPStatus.OK, http.HTTPStatus.ACCEPTED) else None
         except (OSError, http.client.HTTPException, ValueError):
             return None
         finally:

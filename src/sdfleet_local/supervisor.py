@@ -19,12 +19,15 @@ from sdfleet.environment import DeploymentEnvironment, HandlerEnvironment, Sched
 from sdfleet.errors import LocalModeError
 from sdfleet.telemetry import logs
 from sdfleet_local import child, processes
+from sdfleet_local.autoscaling_api import AutoScalingServer
 from sdfleet_local.child import Child
 from sdfleet_local.control import ControlServer, ControlTarget
 from sdfleet_local.function_settings import FunctionSettings
 from sdfleet_local.group import LocalGroup
-from sdfleet_local.instance import InstanceDescription, SchedulerLauncher
+from sdfleet_local.groups import Groups
+from sdfleet_local.instance import SchedulerLauncher
 from sdfleet_local.loopback import free_port, listens
+from sdfleet_local.member import SPOT_NOTICE, TerminationHook
 from sdfleet_local.outputs import outputs_of
 from sdfleet_local.own_runtime import OwnRuntimeLauncher
 from sdfleet_local.plan import DEPLOYMENT_ID, REGION, RELEASE, LocalPlan
@@ -57,7 +60,7 @@ class Supervisor:
         self._clock = SystemClock()
         self._stopping = threading.Event()
         self._children: dict[str, Child] = {}
-        self._groups: list[LocalGroup] = []
+        self._groups = Groups()
         self._functions_environment: dict[str, str] = {}
         self._control_access: ControlAccess | None = None
         self._is_ready = False
@@ -96,7 +99,8 @@ class Supervisor:
         environment = {**child.base_environment(), "AWS_ENDPOINT_URL": endpoint_url}
         scratch = self._directory.scratch / "aws-endpoint"
         scratch.mkdir(parents=True, exist_ok=True)
-        self._spawn("aws-endpoint", "--port", str(endpoint_port), environment={**environment, "TMPDIR": str(scratch)})
+        ports = ("--port", str(endpoint_port), "--autoscaling-url", AutoScalingServer(self._groups).url)
+        self._spawn("aws-endpoint", *ports, environment={**environment, "TMPDIR": str(scratch)})
         # Built while the endpoint starts: it costs the SDK half a second.
         clients = Clients(region=REGION, endpoint_url=endpoint_url)
         _ = clients.sqs, clients.sns, clients.ssm, clients.dynamodb, clients.s3
@@ -115,8 +119,16 @@ class Supervisor:
             **self._function_settings(resources, api_key).to_env(),
         }
         self._spawn("functions", environment=self._functions_environment)
-        self._groups = self._build_groups(resources.deployment, clients, environment, f"127.0.0.1:{endpoint_port}")
-        control = ControlServer(ControlTarget(self._describe, self._interrupt))
+        self._groups.add(*self._build_groups(resources.deployment, clients, environment, f"127.0.0.1:{endpoint_port}"))
+        control = ControlServer(
+            ControlTarget(
+                describe=self._groups.describe,
+                interrupt=self._groups.interrupt,
+                recommend_rebalance=self._groups.recommend_rebalance,
+                terminate=self._groups.terminate,
+                drain=self._groups.drain,
+            )
+        )
         control.start()
         self._control_access = control.access
         self._tick()
@@ -156,6 +168,9 @@ class Supervisor:
                 max_input_bytes=self._plan.max_input_bytes,
                 link_lifetime_s=self._plan.link_lifetime_s,
                 visibility_s=self._plan.visibility_s,
+                group_name=names.fleet_name(DEPLOYMENT_ID, runtime.name),
+                termination_hook=names.termination_hook_name(DEPLOYMENT_ID, runtime.name),
+                termination_hook_timeout_s=SPOT_NOTICE.total_seconds(),
             )
             for runtime in self._plan.runtimes
         }
@@ -174,6 +189,7 @@ class Supervisor:
                 launcher=launcher,
                 clock=self._clock,
                 depth=SqsTaskQueue(clients.sqs, runtime.queue_url).depth,
+                hook=TerminationHook(names.termination_hook_name(DEPLOYMENT_ID, runtime.name), SPOT_NOTICE),
             )
             for runtime in deployment.runtimes
         ]
@@ -216,8 +232,7 @@ class Supervisor:
                 self._spawn("functions", environment=self._functions_environment)
 
     def _tick(self) -> None:
-        changed = [group.name for group in self._groups if group.tick()]
-        if changed:
+        if self._groups.tick():
             self._save()
 
     def _pause(self, seconds: float = TICK_S) -> None:
@@ -231,9 +246,8 @@ class Supervisor:
             functions.process.terminate()
         for group in self._groups:
             group.stop(at=ends_at)
-        while any(group.instances() for group in self._groups) and datetime.now(UTC) < ends_at + STOP_GRACE:
-            for group in self._groups:
-                group.tick()
+        while self._groups.instances() and datetime.now(UTC) < ends_at + STOP_GRACE:
+            self._groups.tick()
             time.sleep(TICK_S / 4)
         processes.stop(self._recorded(), grace=timedelta(seconds=2))
         for one in self._children.values():
@@ -243,22 +257,13 @@ class Supervisor:
 
     def _recorded(self) -> tuple[ProcessIdentity, ...]:
         identities = [one.identity for one in self._children.values()]
-        identities += [instance.identity for group in self._groups for instance in group.instances()]
+        identities += [instance.identity for instance in self._groups.instances()]
         return tuple(identity for identity in identities if identity is not None)
 
     def _save(self) -> None:
         own = identify(os.getpid())
         if own is not None:
             self._directory.write_state(LocalState(own, self._recorded(), self._control_access, self._is_ready))
-
-    def _describe(self) -> list[InstanceDescription]:
-        return [description for group in self._groups for description in group.describe()]
-
-    def _interrupt(self, instance_id: str) -> datetime:
-        for group in self._groups:
-            if any(instance.instance_id == instance_id for instance in group.instances()):
-                return group.interrupt(instance_id)
-        raise LocalModeError(f"There is no instance {instance_id}; `sdfleet local instances` lists them.")
 
     def _say_last(self, step: Step) -> None:
         try:

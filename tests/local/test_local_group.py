@@ -1,97 +1,13 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
-from datetime import timedelta
 
 import pytest
 
+from local_group_bench import SECOND, Bench
 from sdfleet.errors import LocalModeError
-from sdfleet.memory.clock import FakeClock
-from sdfleet_local.group import SLEEP_AFTER, SPOT_NOTICE, TERMINATION_PATIENCE, LocalGroup
-from sdfleet_local.imds import InstanceMetadata
-from sdfleet_local.instance import InstanceDescription, LifecycleState
-from sdfleet_local.processes import ProcessIdentity
-
-SECOND = timedelta(seconds=1)
-
-
-@dataclass
-class FakeInstance:
-    instance_id: str
-    metadata: InstanceMetadata
-    is_running: bool = True
-    ready: bool = False
-    idle: bool = True
-    signals: list[str] = field(default_factory=list)
-    identity: ProcessIdentity | None = None
-
-    def last_words(self) -> str:
-        return "it hurts"
-
-    def is_ready(self) -> bool:
-        return self.ready
-
-    def is_idle(self) -> bool:
-        return self.idle
-
-    def terminate(self) -> None:
-        self.signals.append("TERM")
-
-    def kill(self) -> None:
-        self.signals.append("KILL")
-        self.is_running = False
-
-    def describe(self, state: LifecycleState) -> InstanceDescription:
-        return InstanceDescription(self.instance_id, 0, state.value, "1.0.0", "", "sdruntime", "", "", "")
-
-    def close(self) -> None:
-        self.signals.append("closed")
-
-
-@dataclass
-class FakeLauncher:
-    launched: list[FakeInstance] = field(default_factory=list)
-
-    def launch(self, runtime: str, instance_id: str) -> FakeInstance:
-        instance = FakeInstance(instance_id, InstanceMetadata(instance_id, "1.0.0", "z", "r"))
-        self.launched.append(instance)
-        return instance
-
-
-@dataclass
-class Bench:
-    """A group of `capacity` on fakes."""
-
-    capacity: int
-    clock: FakeClock = field(default_factory=FakeClock)
-    launcher: FakeLauncher = field(default_factory=FakeLauncher)
-    depth: int = 0
-
-    def __post_init__(self) -> None:
-        self.group = LocalGroup(
-            name="local-sdruntime",
-            runtime="sdruntime",
-            capacity=self.capacity,
-            launcher=self.launcher,
-            clock=self.clock,
-            depth=lambda: self.depth,
-        )
-
-    def tick(self, after: timedelta = timedelta(0)) -> None:
-        self.clock.advance(after)
-        self.group.tick()
-
-    def in_service(self) -> list[FakeInstance]:
-        """Bring everything that was launched into service."""
-        self.tick()
-        for instance in self.launcher.launched:
-            instance.ready = True
-        self.tick()
-        return [one for one in self.launcher.launched if one.is_running]
-
-    def states(self) -> list[str]:
-        return [description.state for description in self.group.describe()]
+from sdfleet_local.group import SLEEP_AFTER
+from sdfleet_local.member import SPOT_NOTICE, TERMINATION_PATIENCE
 
 
 def test_an_instance_is_in_service_once_it_is_ready() -> None:
@@ -165,7 +81,7 @@ def test_the_group_lets_an_interrupted_instance_go_when_its_replacement_is_in_se
     bench.group.interrupt(victim.instance_id)
     bench.in_service()
     bench.tick()
-    assert bench.states() == ["Terminating", "InService"]
+    assert bench.states() == ["Terminating:Wait", "InService"]
     assert victim.metadata.target_state == "Terminated"
     assert victim.signals == []
 
@@ -209,7 +125,9 @@ def test_a_group_of_zero_wakes_with_a_message_and_sleeps_when_it_is_empty_for_a_
     bench.tick(SLEEP_AFTER - 2 * SECOND)
     assert bench.states() == ["InService"]
     bench.tick(3 * SECOND)
-    assert bench.states() == ["Terminating"]
+    assert bench.states() == ["Terminating:Wait"]
+    assert instance.signals == []
+    bench.tick(SPOT_NOTICE)
     assert instance.signals == ["TERM"]
     assert instance.metadata.target_state == "Terminated"
     bench.tick(TERMINATION_PATIENCE)

@@ -1,4 +1,4 @@
-"""`sdfleet local`: looks into the deployment on this machine."""
+"""`sdfleet local`: looks into the deployment on this machine, and sends its instances away."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _COLUMNS = ("instance_id", "state", "runtime", "release", "pid", "imds_url")
 
 @click.group(context_settings=HELP_NAMES)
 def local() -> None:
-    """Look into the deployment on this machine."""
+    """Look into the deployment on this machine, and send its instances away."""
 
 
 @local.command(context_settings=HELP_NAMES)
@@ -54,3 +54,30 @@ def interrupt(instance_id: str) -> None:
     with plain_errors():
         ends_at = local_deployment().control().interrupt(instance_id)
     click.echo(f"{instance_id} has its notice; it will be taken away at {ends_at}.")
+
+
+@local.command(context_settings=HELP_NAMES)
+@click.argument("instance_id")
+def rebalance(instance_id: str) -> None:
+    """Post a rebalance recommendation to an instance: it goes once its replacement is in service."""
+    with plain_errors():
+        local_deployment().control().recommend_rebalance(instance_id)
+    click.echo(f"{instance_id} has its recommendation; a replacement starts.")
+
+
+@local.command(context_settings=HELP_NAMES)
+@click.argument("instance_id")
+def terminate(instance_id: str) -> None:
+    """Let the group end an instance, through its termination hook, and replace it."""
+    with plain_errors():
+        local_deployment().control().terminate(instance_id)
+    click.echo(f"{instance_id} goes when what it has in hand is settled; a replacement starts.")
+
+
+@local.command(context_settings=HELP_NAMES)
+@click.argument("instance_id")
+def drain(instance_id: str) -> None:
+    """Have an instance's scheduler receive nothing more, finish or give back what it has in hand, and leave."""
+    with plain_errors():
+        local_deployment().control().drain(instance_id)
+    click.echo(f"{instance_id} drains; the group replaces it once it has left.")
