@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import socket
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,12 +18,13 @@ from sdfleet.aws.artifact_store import S3ArtifactStore
 from sdfleet.aws.clients import Clients
 from sdfleet.aws.clock import SystemClock
 from sdfleet.aws.lifecycle_hooks import AutoScalingLifecycleHooks
+from sdfleet.aws.model_bucket import S3ModelBucket
 from sdfleet.aws.task_queue import SqsTaskQueue
 from sdfleet.aws.task_table import DynamoTaskStore
 from sdfleet.aws.topic import SnsTopic
 from sdfleet.domain import interruption
 from sdfleet.domain.interruption import Notice, NoticeKind
-from sdfleet.environment import DeploymentEnvironment, SchedulerEnvironment
+from sdfleet.environment import DeploymentEnvironment, RuntimeEnvironment, SchedulerEnvironment
 from sdfleet.errors import ConfigError
 from sdfleet.ports import Clock
 from sdfleet_scheduler.app import build_app
@@ -39,12 +41,19 @@ from sdfleet_scheduler.interruption_watch import InterruptionWatch
 from sdfleet_scheduler.lifecycle import Lifecycle, TerminationHook
 from sdfleet_scheduler.line import Line
 from sdfleet_scheduler.metadata import ENDPOINT_VARIABLE, InstanceMetadata, metadata_client
+from sdfleet_scheduler.model_store import ModelStore
+from sdfleet_scheduler.models import Models
 from sdfleet_scheduler.pace import Pace
 from sdfleet_scheduler.poller import Poller
 from sdfleet_scheduler.runtime_keeper import RuntimeKeeper, shell_free_command
+from sdfleet_scheduler.runtimes.base import Runtime
 from sdfleet_scheduler.runtimes.registry import build_runtime
+from sdfleet_scheduler.runtimes.sdwebui import SdWebUiRuntime
 from sdfleet_scheduler.settlement import Settlement
 from sdfleet_scheduler.status import StatusBoard
+
+#: Of the disk that models lie on, unless told otherwise: outputs and logs may share it.
+MODEL_SHARE = 0.9
 
 
 @dataclass(frozen=True)
@@ -101,6 +110,8 @@ async def compose(environ: Mapping[str, str]) -> Parts:
     queue = SqsTaskQueue(clients.sqs, served.queue_url)
     artifacts = S3ArtifactStore(clients.s3)
     result_topic = SnsTopic(clients.sns, deployment.result_topic_arn)
+    models = _models(environment, deployment, served, clients, runtime)
+    await models.start()
     inputs = Inputs(environment=environment, deployment=deployment, artifacts=artifacts)
     settlement = Settlement(
         deployment,
@@ -171,8 +182,26 @@ async def compose(environ: Mapping[str, str]) -> Parts:
             instruments,
             begin_drain=lambda: drain.begin(Notice(NoticeKind.OPERATOR, clock.now() + environment.drain_timeout)),
         ),
-        closing=(runtime.close, inputs.close, service.close),
+        closing=(runtime.close, models.close, inputs.close, service.close),
     )
+
+
+def _models(
+    environment: SchedulerEnvironment,
+    deployment: DeploymentEnvironment,
+    served: RuntimeEnvironment,
+    clients: Clients,
+    runtime: Runtime,
+) -> Models:
+    store = None
+    if environment.model_directory is not None and deployment.model_bucket is not None:
+        directory = Path(environment.model_directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        max_bytes = environment.model_cache_bytes or int(shutil.disk_usage(directory).total * MODEL_SHARE)
+        store = ModelStore(S3ModelBucket(clients.s3, deployment.model_bucket), directory, max_bytes=max_bytes)
+    # ComfyUI looks into its folders by itself.
+    on_arrival = runtime.models_arrived if isinstance(runtime, SdWebUiRuntime) else lambda kinds: None
+    return Models(store, served.type, model=served.model_filename, on_arrival=on_arrival)
 
 
 def _termination_hook(environment: SchedulerEnvironment, clients: Clients) -> TerminationHook | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sdfleet.domain.models import DIRECTORIES, SEED_DIRECTORIES
+from sdfleet.domain.models import DIRECTORIES
 
 _WEBUI_FLAGS = {
     "--ckpt-dir": "Stable-diffusion",
@@ -33,20 +33,18 @@ def webui_arguments(models: Path) -> list[str]:
 def link_into_webui(models: Path, webui: Path) -> list[Path]:
     """Link the directories for which there is no flag into the WebUI's `models` folder; returns the new links.
 
-    A folder that is there already keeps what it has: files and subfolders are linked into it one by one.
+    A folder that is there already stays as it is, and gets ours as its subfolder `sdfleet`. (The ControlNet extension
+    looks into subfolders. Of VAE-approx, the WebUI brings its own files.)
     """
     made = []
     for directory in _LINKED:
         place = webui / "models" / directory
         place.parent.mkdir(parents=True, exist_ok=True)
-        if not place.exists() and not place.is_symlink():
+        if place.is_dir() and not place.is_symlink():
+            place /= "sdfleet"
+        if not place.is_symlink():
             place.symlink_to(models / directory, target_is_directory=True)
             made.append(place)
-        elif place.is_dir() and not place.is_symlink():
-            inside = place / "sdfleet"
-            if not inside.is_symlink():
-                inside.symlink_to(models / directory, target_is_directory=True)
-                made.append(inside)
     return made
 
 
@@ -60,12 +58,6 @@ def extra_model_paths(models: Path) -> str:
         lines.append(f"  {kind.value}: |")
         lines += [f"    {directory}" for directory in directories]
     return "\n".join([*lines, ""])
-
-
-def make_directories(models: Path) -> None:
-    """All of them, empty or not: the servers know only those that are there when they start."""
-    for directory in {*SEED_DIRECTORIES, *(name for names in DIRECTORIES.values() for name in names)}:
-        (models / directory).mkdir(parents=True, exist_ok=True)
 
 
 def _quoted(text: str) -> str:

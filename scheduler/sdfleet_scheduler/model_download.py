@@ -109,6 +109,7 @@ def _parts(size_bytes: int, part_bytes: int) -> list[Part]:
 
 def _reserve(temporary: Path, size_bytes: int) -> None:
     """Take the space first: a full disk is known before gigabytes were read."""
+    temporary.parent.mkdir(parents=True, exist_ok=True)
     with temporary.open("wb") as file:
         if size_bytes:
             os.posix_fallocate(file.fileno(), 0, size_bytes)

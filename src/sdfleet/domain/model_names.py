@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Collection, Iterator
-from pathlib import PurePosixPath
 from typing import Any
 
-from sdfleet.domain.models import ModelKind, NamedModel
+from sdfleet.domain.models import ModelKind, NamedModel, model_file_stem
 from sdfleet.domain.task import JsonObject, TaskType
 from sdfleet.domain.workflow import unwrap_workflow
 
@@ -105,7 +105,7 @@ def _in_settings(content: JsonObject, tasktype: TaskType, model: str | None) -> 
     for module in modules if isinstance(modules, list) else [modules]:
         if isinstance(module, str):
             for kind in (ModelKind.VAE, ModelKind.TEXT_ENCODER):
-                yield from _named(kind, PurePosixPath(module).name, f"{at}.forge_additional_modules")
+                yield from _named(kind, posixpath.basename(module), f"{at}.forge_additional_modules")
 
 
 def _in_fields(content: JsonObject, embeddings: Collection[str]) -> Iterator[NamedModel]:
@@ -114,7 +114,7 @@ def _in_fields(content: JsonObject, embeddings: Collection[str]) -> Iterator[Nam
     yield from extra_models(content)
     text = "\n".join(_text(content.get(field)) for field in _PROMPTS).casefold()
     for key in embeddings:
-        stem = PurePosixPath(key).stem
+        stem = model_file_stem(key)
         if stem.casefold() in text and re.search(rf"(?<!\w){re.escape(stem.casefold())}(?!\w)", text):
             yield NamedModel(ModelKind.EMBEDDING, stem, "content.prompt")
 

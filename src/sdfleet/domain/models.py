@@ -6,11 +6,11 @@ knows has a directory of ComfyUI's name. The model directory of an instance has 
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import PurePosixPath
 
 from sdfleet.domain.task import RuntimeType
 
@@ -155,17 +155,22 @@ def _by_any_name(wanted: str, keys: list[str]) -> str | None:
 
 def _paths(key: str) -> tuple[str, str]:
     path = key.split("/", 1)[1]
-    return path, str(PurePosixPath(path).with_suffix(""))
+    return path, posixpath.splitext(path)[0]
+
+
+def model_file_stem(path: str) -> str:
+    """The file's name without its suffix, as prompts have it."""
+    return posixpath.splitext(posixpath.basename(path))[0]
 
 
 def _file_names(key: str) -> tuple[str, str]:
-    return PurePosixPath(key).name, PurePosixPath(key).stem
+    name = posixpath.basename(key)
+    return name, model_file_stem(name)
 
 
 def _companions(checkpoint: str, keys: Iterable[str]) -> Iterator[str]:
     """The configuration and the VAE that the WebUI takes for a checkpoint because they have its name."""
-    path = PurePosixPath(checkpoint)
-    beside, in_vae = str(path.with_suffix("")), f"VAE/{path.stem}"
+    beside, in_vae = posixpath.splitext(checkpoint)[0], f"VAE/{model_file_stem(checkpoint)}"
     for key in keys:
         if key == f"{beside}.yaml" or (key.startswith((f"{beside}.vae.", f"{in_vae}.vae.")) and is_safe_key(key)):
             yield key

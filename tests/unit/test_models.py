@@ -1,0 +1,165 @@
+"""A task's models are on the instance before it runs."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sdfleet.domain.models import ModelKind
+from sdfleet.domain.retry import FailureKind
+from sdfleet.domain.task import RuntimeType, TaskType
+from sdfleet.errors import ServiceUnavailable
+from sdfleet.memory.model_bucket import MemoryModelBucket
+from sdfleet.ports import ModelObject
+from sdfleet_scheduler.model_store import ModelStore
+from sdfleet_scheduler.models import Models
+from sdfleet_scheduler.runtimes.base import RuntimeFailure
+
+OWN, OTHER = "Stable-diffusion/own.safetensors", "Stable-diffusion/other.safetensors"
+LORA, UPSCALER = "Lora/ink.safetensors", "ESRGAN/4x-UltraSharp.pth"
+AT_ONCE = timedelta(0)
+INK = {"prompt": "a dog <lora:ink:1>"}
+
+
+class Bucket(MemoryModelBucket):
+    """S3, which may be away."""
+
+    is_away = False
+
+    def objects(self, prefix: str = "") -> list[ModelObject]:
+        if self.is_away:
+            raise ServiceUnavailable
+        return super().objects(prefix)
+
+
+class Instance:
+    def __init__(
+        self, directory: Path, *, runtime: RuntimeType = RuntimeType.SDWEBUI, model: str | None = None
+    ) -> None:
+        self.directory = directory
+        self.bucket = Bucket()
+        for key in (OWN, OTHER, LORA, UPSCALER):
+            self.bucket.put(key, key.encode())
+        self.arrived: list[frozenset[ModelKind]] = []
+        self.store = ModelStore(self.bucket, directory, max_bytes=130)
+        self.models = Models(self.store, runtime, model=model, on_arrival=self.arrived.append)
+
+    async def start(self) -> None:
+        await self.models.start()
+
+    async def prepare(self, content: dict[str, Any], tasktype: TaskType = TaskType.TEXT_TO_IMAGE) -> set[str]:
+        """What the task holds while it runs."""
+        held = await self.models.prepare(tasktype, content)
+        held.release()
+        return set(held.keys)
+
+    def files(self) -> set[str]:
+        return {path.relative_to(self.directory).as_posix() for path in self.directory.rglob("*") if path.is_file()}
+
+
+async def test_what_a_request_names_is_here_before_it_runs(tmp_path: Path) -> None:
+    instance = Instance(tmp_path)
+    settings = {"sd_model_checkpoint": "other"}
+    assert await instance.prepare({**INK, "override_settings": settings}) == {OTHER, LORA}
+    assert {OTHER, LORA} <= instance.files()
+
+
+async def test_a_workflow_gets_the_models_it_names(tmp_path: Path) -> None:
+    instance = Instance(tmp_path, runtime=RuntimeType.COMFYUI)
+    graph = {"4": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "other.safetensors"}}}
+    assert await instance.prepare(graph, TaskType.PIPELINE) == {OTHER}
+
+
+async def test_the_server_is_told_what_kinds_have_come_and_only_when_they_do(tmp_path: Path) -> None:
+    instance = Instance(tmp_path)
+    await instance.prepare(INK)
+    await instance.prepare(INK)
+    assert instance.arrived == [frozenset({ModelKind.LORA})]
+
+
+async def test_a_name_that_the_bucket_does_not_have_is_left_to_the_server(tmp_path: Path) -> None:
+    assert await Instance(tmp_path).prepare({"override_settings": {"sd_model_checkpoint": "baked-in"}}) == set()
+
+
+async def test_a_model_uploaded_a_moment_ago_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    instance = Instance(tmp_path)
+    await instance.prepare(INK)
+    monkeypatch.setattr("sdfleet_scheduler.models.LISTING_AGE_OF_A_MISS", AT_ONCE)
+    instance.bucket.put("Lora/new.safetensors", b"new")
+    assert await instance.prepare({"prompt": "<lora:new:1>"}) == {"Lora/new.safetensors"}
+
+
+async def test_without_a_bucket_nothing_is_done() -> None:
+    models = Models(None, RuntimeType.SDWEBUI, model="own")
+    await models.start()
+    (await models.prepare(TaskType.TEXT_TO_IMAGE, INK)).release()
+    await models.close()
+
+
+async def test_a_server_of_another_kind_has_no_such_models(tmp_path: Path) -> None:
+    instance = Instance(tmp_path / "models", runtime=RuntimeType.CUSTOM)
+    await instance.start()
+    assert await instance.prepare(INK) == set()
+    assert not (tmp_path / "models").exists()
+
+
+async def test_the_runtimes_own_model_and_what_the_webui_reads_once_are_fetched_at_the_start(tmp_path: Path) -> None:
+    instance = Instance(tmp_path, model="own.safetensors")
+    await instance.start()
+    while not instance.arrived:
+        await asyncio.sleep(0.001)
+    await instance.models.close()
+    assert instance.files() == {OWN, UPSCALER}
+
+
+async def test_the_runtimes_own_model_is_never_evicted(tmp_path: Path) -> None:
+    instance = Instance(tmp_path, model="own.safetensors")
+    await instance.start()
+    while not instance.arrived:
+        await asyncio.sleep(0.001)
+    for number in range(4):
+        instance.bucket.put(f"Lora/{number}.safetensors", bytes(60))
+        await instance.prepare({"prompt": f"<lora:{number}:1>"})
+    assert OWN in instance.files()
+    assert "Lora/0.safetensors" not in instance.files()
+    await instance.models.close()
+
+
+async def test_a_start_without_s3_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    instance = Instance(tmp_path, model="own.safetensors")
+    instance.bucket.is_away = True
+    instance.models = Models(
+        instance.store,
+        RuntimeType.SDWEBUI,
+        model="own.safetensors",
+        on_arrival=instance.arrived.append,
+        retry_at_start=AT_ONCE,
+    )
+    await instance.start()
+    await asyncio.sleep(0.01)
+    instance.bucket.is_away = False
+    while not instance.arrived:
+        await asyncio.sleep(0.001)
+    await instance.models.close()
+
+
+async def test_while_s3_is_away_a_task_whose_models_are_here_goes_on(tmp_path: Path) -> None:
+    instance = Instance(tmp_path)
+    await instance.prepare(INK)
+    instance.bucket.is_away = True
+    later = Instance(tmp_path)
+    later.bucket.is_away = True
+    await later.store.start()
+    assert await later.prepare(INK) == {LORA}
+
+
+async def test_while_s3_is_away_nothing_is_said_to_be_missing(tmp_path: Path) -> None:
+    instance = Instance(tmp_path)
+    instance.bucket.is_away = True
+    with pytest.raises(RuntimeFailure, match=r"content.prompt: the model bucket cannot be read") as caught:
+        await instance.prepare(INK)
+    assert caught.value.kind is FailureKind.TRANSIENT
