@@ -1,0 +1,128 @@
+"""What the service left behind: records, objects, notices. Collected past the fault proxy."""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sdfleet.aws.artifact_store import S3ArtifactStore
+from sdfleet.aws.clients import Clients
+from sdfleet.aws.task_queue import SqsTaskQueue
+from sdfleet.aws.task_table import DynamoTaskStore
+from sdfleet.domain import names
+from sdfleet.domain.task import JsonObject, Task
+from sdfleet_local.chaos.traffic import RUNTIME, Poison, bucket_of
+from sdfleet_local.plan import DEPLOYMENT_ID
+
+_LONG_POLL_S = 1
+#: The largest object that a task of the storm can have.
+_MAX_OBJECT_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Evidence:
+    accepted: frozenset[str]
+    #: Ids whose cancel was asked for.
+    cancel_asked: frozenset[str]
+    poisons: tuple[Poison, ...]
+    records: Mapping[str, Task]
+    notices: tuple[JsonObject, ...]
+    #: All of the output bucket, by key.
+    objects: Mapping[str, bytes] = field(repr=False)
+    #: The texts of all kept dead letters.
+    dead_letters: tuple[str, ...] = field(repr=False)
+    #: What the runtime double did to a task, by id: the kinds of fault.
+    runtime_faults: Mapping[str, Sequence[str]]
+
+
+class Listener:
+    """A subscriber to a topic of the deployment: everything that is published from its start on."""
+
+    def __init__(self, clients: Clients, topic_arn: str, policy: Mapping[str, Sequence[str]] | None = None) -> None:
+        self._sqs = clients.sqs
+        self._url = self._sqs.create_queue(QueueName=f"chaos-{uuid.uuid4().hex}")["QueueUrl"]
+        attributes = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])["Attributes"]
+        options = {"RawMessageDelivery": "true"}
+        if policy is not None:
+            options["FilterPolicy"] = json.dumps(policy)
+        clients.sns.subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=attributes["QueueArn"], Attributes=options)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._listen, name="listener", daemon=True)
+        #: Bodies in the order of their arrival.
+        self.heard: list[str] = []
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Returns when all that was published has been heard."""
+        self._stopping.set()
+        self._thread.join(60.0)
+
+    def _listen(self) -> None:
+        while True:
+            answer = self._sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10, WaitTimeSeconds=_LONG_POLL_S)
+            messages = answer.get("Messages", [])
+            if not messages and self._stopping.is_set():
+                return
+            if messages:
+                self.heard += [message["Body"] for message in messages]
+                self._sqs.delete_message_batch(
+                    QueueUrl=self._url,
+                    Entries=[
+                        {"Id": str(index), "ReceiptHandle": message["ReceiptHandle"]}
+                        for index, message in enumerate(messages)
+                    ],
+                )
+
+
+class Records:
+    """Reads the tasks' records and the queue's depth."""
+
+    def __init__(self, clients: Clients, outputs: Mapping[str, str]) -> None:
+        self._store = DynamoTaskStore(clients.dynamodb, f"{DEPLOYMENT_ID}-tasks")
+        self._queue = SqsTaskQueue(clients.sqs, outputs[f"{names.camel_case(RUNTIME)}QueueUrl"])
+        #: As they were read last.
+        self.known: dict[str, Task] = {}
+
+    def unsettled(self, ids: Iterable[str]) -> list[str]:
+        """Those that have not ended, or of whose end nobody was told; reads only what is not yet settled."""
+        left = []
+        for task_id in ids:
+            task = self.known.get(task_id)
+            if task is None or task.notified_at is None:
+                task = self._store.load(task_id)
+                if task is not None:
+                    self.known[task_id] = task
+            if task is None or task.notified_at is None:
+                left.append(task_id)
+        return left
+
+    def reload(self, ids: Iterable[str]) -> None:
+        """All of them once more: an end must stay the end."""
+        for task_id in ids:
+            task = self._store.load(task_id)
+            if task is not None:
+                self.known[task_id] = task
+
+    def depth(self) -> int:
+        return self._queue.depth()
+
+
+def read_bucket(clients: Clients, bucket: str, prefix: str = "") -> dict[str, bytes]:
+    """Every object below `prefix`, by key."""
+    store = S3ArtifactStore(clients.s3)
+    objects: dict[str, bytes] = {}
+    for page in clients.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        for entry in page.get("Contents", []):
+            key = entry["Key"]
+            objects[key] = store.get(names.s3_url(bucket, key), max_bytes=_MAX_OBJECT_BYTES)
+    return objects
+
+
+def read_dead_letters(clients: Clients, outputs: dict[str, str]) -> tuple[str, ...]:
+    kept = read_bucket(clients, bucket_of(outputs, "inbox"), names.DEAD_LETTER_PREFIX)
+    return tuple(body.decode(errors="replace") for body in kept.values())

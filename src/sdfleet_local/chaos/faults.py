@@ -1,0 +1,148 @@
+"""Strikes the faults of a schedule, each on what is there at its moment."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sdfleet.errors import LocalModeError
+from sdfleet_local.chaos.aws_faults import SERVICES, AwsFaultProxy
+from sdfleet_local.chaos.evidence import Listener
+from sdfleet_local.chaos.loop_thread import LoopThread
+from sdfleet_local.chaos.runtime_double import RuntimeDouble
+from sdfleet_local.chaos.schedule import RUNTIME_FAULTS, Fault, FaultKind
+from sdfleet_local.chaos.traffic import Traffic
+from sdfleet_local.control import ControlClient
+from sdfleet_local.deployment import LocalDeployment
+
+#: A fault of instances waits this long for them to be in service: a whole pool may just be starting.
+_TARGET_WITHIN_S = 20.0
+#: A fault of one instance waits until so many are in service: a fleet that is never there proves little.
+_LEFT_STANDING = 2
+_POLL_S = 0.2
+
+
+@dataclass(frozen=True)
+class Strike:
+    """A fault that took an instance's work away."""
+
+    kind: FaultKind
+    instance_id: str
+    #: Monotonic seconds.
+    at: float
+
+
+@dataclass(frozen=True)
+class Target:
+    instance_id: str
+    pid: int
+
+
+class Striker:
+    def __init__(
+        self,
+        deployment: LocalDeployment,
+        loop: LoopThread,
+        double: RuntimeDouble,
+        proxy: AwsFaultProxy,
+        traffic: Traffic,
+        requests: Listener,
+    ) -> None:
+        self._deployment = deployment
+        self._control: ControlClient = deployment.control()
+        self._loop = loop
+        self._double = double
+        self._proxy = proxy
+        self._traffic = traffic
+        self._requests = requests
+        #: Faults that struck, and those that found nothing to strike.
+        self.struck: Counter[FaultKind] = Counter()
+        self.missed: Counter[FaultKind] = Counter()
+        self.strikes: list[Strike] = []
+
+    def run(self, schedule: tuple[Fault, ...], stopping: threading.Event) -> None:
+        """Strike one after the other, each at its time or as soon after it as it can."""
+        began = time.monotonic()
+        for fault in schedule:
+            if stopping.wait(max(0.0, began + fault.at_s - time.monotonic())):
+                return
+            has_struck = self._strike(fault, stopping)
+            (self.struck if has_struck else self.missed)[fault.kind] += 1
+
+    def _strike(self, fault: Fault, stopping: threading.Event) -> bool:
+        kind = fault.kind
+        if kind in (FaultKind.KILL, FaultKind.SIGTERM, FaultKind.NOTICE, FaultKind.POOL_NOTICE):
+            return self._strike_instances(fault, stopping)
+        if kind is FaultKind.RUNTIMES_DIE:
+            self._loop.call(self._double.strike_all(lasts_s=fault.lasts_s))
+            return True
+        if kind in RUNTIME_FAULTS:
+            targets = self._targets(stopping)
+            if targets:
+                chosen = _chosen(targets, fault.aim).instance_id
+                self._loop.call(self._double.strike(kind, chosen, lasts_s=fault.lasts_s, jobs=fault.jobs))
+            return bool(targets)
+        if kind is FaultKind.AWS_OUTAGE:
+            service = SERVICES[int(fault.aim * len(SERVICES))]
+            self._loop.call(self._proxy.take_away(service, lasts_s=fault.lasts_s))
+            return True
+        if kind is FaultKind.POISON:
+            self._traffic.send_poison(fault.aim)
+            return True
+        if kind is FaultKind.CANCEL:
+            return self._traffic.cancel_one(fault.aim)
+        return self._traffic.send_twice(list(self._requests.heard), fault.aim)
+
+    def _strike_instances(self, fault: Fault, stopping: threading.Event) -> bool:
+        is_pool = fault.kind is FaultKind.POOL_NOTICE
+        targets = self._targets(stopping, at_least=1 if is_pool else _LEFT_STANDING)
+        if not targets:
+            return False
+        chosen = targets if is_pool else [_chosen(targets, fault.aim)]
+        acts: dict[FaultKind, Callable[[Target], bool]] = {
+            FaultKind.KILL: lambda target: self._signal(target, signal.SIGKILL),
+            FaultKind.SIGTERM: lambda target: self._signal(target, signal.SIGTERM),
+        }
+        hit = [target for target in chosen if acts.get(fault.kind, self._interrupt)(target)]
+        now = time.monotonic()
+        self.strikes += [Strike(fault.kind, target.instance_id, now) for target in hit]
+        return bool(hit)
+
+    def _targets(self, stopping: threading.Event, *, at_least: int = 1) -> list[Target]:
+        """The instances in service; waits a while for `at_least` so many."""
+        end = time.monotonic() + _TARGET_WITHIN_S
+        while True:
+            targets = [
+                Target(str(one["instance_id"]), int(one["pid"]))
+                for one in self._control.instances()
+                if one["state"] == "InService"
+            ]
+            if len(targets) >= at_least or time.monotonic() > end or stopping.wait(_POLL_S):
+                return sorted(targets, key=lambda target: target.instance_id)
+
+    def _signal(self, target: Target, number: signal.Signals) -> bool:
+        state = self._deployment.running()
+        # By the deployment's own word only: the id may be another process's by now.
+        if state is None or not any(child.pid == target.pid and child.is_alive for child in state.children):
+            return False
+        try:
+            os.kill(target.pid, number)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def _interrupt(self, target: Target) -> bool:
+        try:
+            self._control.interrupt(target.instance_id)
+        except LocalModeError:
+            return False
+        return True
+
+
+def _chosen(targets: list[Target], aim: float) -> Target:
+    return targets[int(aim * len(targets))]

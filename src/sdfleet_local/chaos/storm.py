@@ -1,0 +1,188 @@
+"""One run of the fault tester, from an empty directory to the account; leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sdfleet.aws.clients import Clients
+from sdfleet.domain.task import RuntimeType
+from sdfleet_local import child
+from sdfleet_local.chaos.accounting import account
+from sdfleet_local.chaos.aws_faults import AwsFaultProxy
+from sdfleet_local.chaos.evidence import Evidence, Listener, Records, read_bucket, read_dead_letters
+from sdfleet_local.chaos.faults import Striker
+from sdfleet_local.chaos.loop_thread import LoopThread
+from sdfleet_local.chaos.redelivery import redeliveries, runs_at_once
+from sdfleet_local.chaos.report import Report
+from sdfleet_local.chaos.runtime_double import Job, RuntimeDouble
+from sdfleet_local.chaos.schedule import ChaosOptions, build_schedule
+from sdfleet_local.chaos.traffic import RUNTIME, Traffic, bucket_of
+from sdfleet_local.deployment import LocalDeployment
+from sdfleet_local.loopback import free_port
+from sdfleet_local.plan import REGION, LocalPlan, PlannedRuntime
+
+#: Above the longest hang, so that most are ended by the runtime's death and some by the task's time limit.
+_TASK_TIMEOUT_S = 18
+#: Requests a second: the storm is not about the usage plan.
+_RATE = 2000.0
+_LOOK_S = 1.0
+
+OnStep = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """What runs while the storm does."""
+
+    options: ChaosOptions
+    loop: LoopThread
+    double: RuntimeDouble
+    proxy: AwsFaultProxy
+    clients: Clients
+    outputs: dict[str, str]
+    deployment: LocalDeployment
+
+
+def run_storm(options: ChaosOptions, on_step: OnStep, *, keep_logs: Path | None = None) -> Report:
+    """Raises:
+    LocalModeError: the deployment did not start, or refused a task.
+    """
+    with ExitStack() as stack:
+        root = Path(tempfile.mkdtemp(prefix="sdfleet-chaos-"))
+        stack.callback(shutil.rmtree, root, ignore_errors=True)
+        loop = LoopThread()
+        stack.callback(loop.close)
+        double = RuntimeDouble(seed=options.seed, longest_job_s=options.longest_job_s)
+        proxy = AwsFaultProxy(seed=options.seed, error_share=options.aws_error_share)
+        loop.call(double.start())
+        stack.callback(lambda: loop.call(double.close()))
+        loop.call(proxy.start())
+        stack.callback(lambda: loop.call(proxy.close()))
+        deployment = LocalDeployment(root)
+        on_step(f"starting {options.instances} instances")
+        outputs = deployment.start(_plan(options, double, proxy), lambda _: None)
+        stack.callback(deployment.stop)
+        if keep_logs is not None:
+            stack.callback(shutil.copytree, deployment.directory.logs, keep_logs, dirs_exist_ok=True)
+        endpoint = urlsplit(outputs["AwsEndpointUrl"])
+        loop.call(proxy.connect_to(str(endpoint.hostname), int(endpoint.port or 0)))
+        stage = _Stage(options, loop, double, proxy, _clients(outputs), outputs, deployment)
+        return _weather(stage, on_step)
+
+
+def _plan(options: ChaosOptions, double: RuntimeDouble, proxy: AwsFaultProxy) -> LocalPlan:
+    runtime = PlannedRuntime(name=RUNTIME, type=RuntimeType.CUSTOM, url=double.url, timeout_s=_TASK_TIMEOUT_S)
+    return LocalPlan(
+        runtimes=(runtime,),
+        instances=options.instances,
+        port=free_port(),
+        rate=_RATE,
+        burst=int(_RATE),
+        waiting_cap=20,
+        link_lifetime_s=3600,
+        max_input_bytes=1024 * 1024,
+        instance_endpoint_url=proxy.url,
+        visibility_s=options.visibility_s,
+    )
+
+
+def _clients(outputs: dict[str, str]) -> Clients:
+    """Never the user's own account: settings and credentials are the deployment's while the clients are built."""
+    before = dict(os.environ)
+    os.environ.update({name: value for name, value in child.base_environment().items() if name.startswith("AWS_")})
+    try:
+        clients = Clients(region=REGION, endpoint_url=outputs["AwsEndpointUrl"])
+        _ = clients.sqs, clients.sns, clients.dynamodb, clients.s3
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    return clients
+
+
+def _weather(stage: _Stage, on_step: OnStep) -> Report:
+    options, clients, outputs = stage.options, stage.clients, stage.outputs
+    requests = Listener(clients, outputs["sdNotificationLambdaARN"], {"accepted": ["1"]})
+    notices = Listener(clients, outputs["sdNotificationOutputArn"])
+    traffic = Traffic(outputs, clients, tasks=options.tasks, seed=options.seed)
+    striker = Striker(stage.deployment, stage.loop, stage.double, stage.proxy, traffic, requests)
+    records = Records(clients, outputs)
+    schedule = build_schedule(options)
+    on_step(f"{options.tasks} tasks, {len(schedule)} faults in {options.storm_s:.0f} s")
+    for listener in (requests, notices):
+        listener.start()
+    began = time.monotonic()
+    stopping = threading.Event()
+    with ThreadPoolExecutor(2) as pool:
+        works = [pool.submit(traffic.submit_all), pool.submit(striker.run, schedule, stopping)]
+        try:
+            while not all(work.done() for work in works):
+                wait(works, timeout=_LOOK_S)
+                _raise_failure(works)
+        finally:
+            stopping.set()
+            traffic.stop()
+        _raise_failure(works)
+    on_step("the storm is over; waiting for the last tasks")
+    _wait_until_settled(records, traffic, options.patience_s)
+    seconds = time.monotonic() - began
+    on_step("counting")
+    for listener in (requests, notices):
+        listener.stop()
+    traffic.close()
+    records.reload(traffic.accepted)
+    evidence = Evidence(
+        accepted=frozenset(traffic.accepted),
+        cancel_asked=frozenset(traffic.cancelled),
+        poisons=tuple(traffic.poisons),
+        records=records.known,
+        notices=tuple(json.loads(body) for body in notices.heard),
+        objects=read_bucket(clients, bucket_of(outputs, "output")),
+        dead_letters=read_dead_letters(clients, outputs),
+        runtime_faults=_faults_met(stage.double.jobs),
+    )
+    calls = stage.proxy.calls
+    return Report(
+        options=options,
+        account=account(evidence),
+        struck={kind.value: count for kind, count in striker.struck.items()},
+        missed={kind.value: count for kind, count in striker.missed.items()},
+        aws_calls=sum(calls.values()),
+        aws_faults={f"{service} {fault}": count for (service, fault), count in calls.items() if fault},
+        redeliveries=redeliveries(striker.strikes, stage.double.jobs),
+        runs_at_once=runs_at_once(stage.double.jobs),
+        seconds=seconds,
+    )
+
+
+def _raise_failure(works: list[Future[None]]) -> None:
+    for work in works:
+        if work.done():
+            work.result()
+
+
+def _wait_until_settled(records: Records, traffic: Traffic, patience_s: float) -> None:
+    """Returns when every task has ended, its notice is out and the queue is empty, or when `patience_s` is over."""
+    end = time.monotonic() + patience_s
+    while (records.unsettled(traffic.accepted) or records.depth()) and time.monotonic() < end:
+        time.sleep(_LOOK_S)
+
+
+def _faults_met(jobs: list[Job]) -> dict[str, list[str]]:
+    """By task; a job that nobody waited for any more met its instance's fault, which is not the runtime's."""
+    met: defaultdict[str, list[str]] = defaultdict(list)
+    for job in jobs:
+        if job.outcome not in ("answered", "abandoned"):
+            met[job.task_id].append(job.outcome)
+    return met
