@@ -173,7 +173,7 @@ async def test_an_unknown_lora_would_silently_be_left_out(instance: Instance) ->
     lora.parent.mkdir()
     lora.write_bytes(b"weights")
     said = await instance.refusal(prompt="a dog <lora:inkwish:0.8>")
-    assert said == "model_not_found: content.prompt: the WebUI has no LoRA 'inkwish'. Near it are 'inkwash'."
+    assert said.startswith("model_not_found: content.prompt: the WebUI has no LoRA 'inkwish'. Near it are 'inkwash'")
 
 
 async def test_a_lora_may_be_named_by_its_alias(instance: Instance) -> None:
