@@ -13,6 +13,9 @@ from sdfleet.environment import DeploymentEnvironment, RuntimeEnvironment
 from sdfleet.errors import FieldError
 from sdfleet_lambdas.composition import Services
 
+#: It stands in the record, which has 400 KB for everything, and in an object's key, which has 1,024 bytes.
+_LONGEST_MODEL = 512
+
 
 @dataclass(frozen=True)
 class CheckedSubmission:
@@ -98,6 +101,8 @@ def _model_problems(draft: Draft, runtime: RuntimeEnvironment, services: Service
     model, own = draft.model, runtime.model_filename
     if model is None or draft.is_bad(draft.at.model):
         return []
+    if len(model) > _LONGEST_MODEL or not model.isprintable():
+        return [FieldError(draft.at.model, f"must be a name of at most {_LONGEST_MODEL} printable characters")]
     is_own = own is not None and names.model_stem(model) == names.model_stem(own)
     if not runtime.dynamic_model:
         if own is None or is_own:

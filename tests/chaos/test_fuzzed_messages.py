@@ -139,6 +139,21 @@ def test_the_submission_handler_answers_or_keeps_every_one() -> None:
         assert service.tasks.load(message.task_id) is not None
 
 
+@pytest.mark.parametrize("path", ["/v1alpha2", "/v1alpha1", "/task", "/v1alpha2/uploads"])
+def test_the_api_answers_every_one(path: str) -> None:
+    service = Service()
+    for body in hostile_messages(SEED + 5, COUNT // 4, task_id="t-{}"):
+        assert service.post(body, path).status in (200, 400, 409, 413)
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "POST", "PUT", "\ud800"])
+def test_the_api_answers_every_path(method: str) -> None:
+    service = Service()
+    for text in hostile_messages(SEED + 6, COUNT // 10):
+        for path in (f"/v1alpha2/tasks/{text}", f"/{text}", text):
+            assert service.call(method, path, queryStringParameters={"taskId": text}).status in (400, 404, 405)
+
+
 def test_the_dead_letters_consumer_answers_or_keeps_every_one() -> None:
     service = Service()
     bodies = hostile_messages(SEED + 4, COUNT)

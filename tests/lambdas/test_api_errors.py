@@ -310,3 +310,10 @@ def test_a_flood_of_errors_is_cut() -> None:
     answer = Harness().post(a_request(**metadata))
     assert answer.status == 400
     assert len(answer.body["errors"]) == 100
+
+
+@pytest.mark.parametrize("model", ["x" * 400_000, "\ud800", "a\nb"])
+def test_a_model_that_no_record_can_hold_is_refused_though_the_runtime_takes_any(model: str) -> None:
+    content = {"prompt": "A dog", "override_settings": {"sd_model_checkpoint": model}}
+    answer = Harness().post(a_request(content, runtime="custom"))
+    assert answer.bad_paths == ["task.content.override_settings.sd_model_checkpoint"]
