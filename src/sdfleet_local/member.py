@@ -102,7 +102,7 @@ class Member:
     def stop(self, at: datetime) -> None:
         """The deployment ends: gone by `at`, what is in hand given back. Who has nothing in hand goes at once."""
         self.is_leaving = True
-        self.kill_at = at
+        at = self._end_by(at)
         if self.state is LifecycleState.PENDING or self.instance.is_idle():
             self.instance.kill()
             return

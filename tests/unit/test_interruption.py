@@ -6,6 +6,8 @@ import json
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from builders import NOON
 from fake_imds import FakeImds
@@ -37,6 +39,15 @@ def test_a_later_notice_shortens_the_deadline() -> None:
 
 def test_a_later_notice_never_lengthens_the_deadline() -> None:
     assert tightened(SOON, LATE) is SOON
+
+
+@given(st.lists(st.integers(min_value=0, max_value=10_000), min_size=1))
+def test_whatever_comes_in_whatever_order_the_earliest_deadline_is_in_force(seconds: list[int]) -> None:
+    drain = Drain()
+    for number in range(len(seconds)):
+        notice = Notice(NoticeKind.TERMINATION, NOON + timedelta(seconds=seconds[number]))
+        in_force = drain.begin(notice)
+        assert in_force.deadline == NOON + timedelta(seconds=min(seconds[: number + 1]))
 
 
 def test_settlement_has_its_share_of_the_time_left() -> None:

@@ -232,6 +232,7 @@ async def test_the_hook_is_completed_after_the_last_settlement_and_never_before(
         health=harness.health,
         drain=bench.drain,
         watch=bench.watch,
+        keeper=None,
         lifecycle=bench.lifecycle,
         executor=harness.executor,
         poller=harness.poller,
