@@ -21,8 +21,8 @@ log = logs.get_logger(__name__)
 
 #: As long as acceptance remembers that the bucket has a model (wire contract, Requests).
 LISTING_AGE = timedelta(minutes=1)
-#: For a name that is not in the listing: it may have been uploaded a moment ago.
-LISTING_AGE_OF_A_MISS = timedelta(seconds=1)
+#: For a name that is not in the listing: it may have been uploaded a moment ago, and a refusal is for good.
+LISTING_AGE_OF_A_MISS = timedelta(0)
 #: The runtime's own model is not there: nothing runs before it is.
 RETRY_AT_START = timedelta(seconds=10)
 
@@ -119,7 +119,8 @@ class Models:
         for named in models_named(tasktype, content, model=self._model, embeddings=embeddings):
             its_keys = keys_of(named, keys, self._runtime)
             found += its_keys
-            if not its_keys:
+            # The WebUI's upscalers are mostly no files, and it reads the others at its start alone.
+            if not its_keys and (named.kind is not ModelKind.UPSCALER or self._runtime is RuntimeType.COMFYUI):
                 missed.append(named)
         return found, missed
 

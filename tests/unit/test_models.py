@@ -29,8 +29,10 @@ class Bucket(MemoryModelBucket):
     """S3, which may be away."""
 
     is_away = False
+    listings = 0
 
     def objects(self, prefix: str = "") -> list[ModelObject]:
+        self.listings += 1
         if self.is_away:
             raise ServiceUnavailable
         return super().objects(prefix)
@@ -85,12 +87,18 @@ async def test_a_name_that_the_bucket_does_not_have_is_left_to_the_server(tmp_pa
     assert await Instance(tmp_path).prepare({"override_settings": {"sd_model_checkpoint": "baked-in"}}) == set()
 
 
-async def test_a_model_uploaded_a_moment_ago_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_model_uploaded_a_moment_ago_is_found(tmp_path: Path) -> None:
     instance = Instance(tmp_path)
     await instance.prepare(INK)
-    monkeypatch.setattr("sdfleet_scheduler.models.LISTING_AGE_OF_A_MISS", AT_ONCE)
     instance.bucket.put("Lora/new.safetensors", b"new")
     assert await instance.prepare({"prompt": "<lora:new:1>"}) == {"Lora/new.safetensors"}
+
+
+async def test_names_that_are_there_cost_no_listing(tmp_path: Path) -> None:
+    instance = Instance(tmp_path)
+    for _ in range(3):
+        await instance.prepare({**INK, "hr_upscaler": "Latent"})
+    assert instance.bucket.listings == 1
 
 
 async def test_without_a_bucket_nothing_is_done() -> None:
@@ -129,7 +137,7 @@ async def test_the_runtimes_own_model_is_never_evicted(tmp_path: Path) -> None:
     await instance.models.close()
 
 
-async def test_a_start_without_s3_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_start_without_s3_is_tried_again(tmp_path: Path) -> None:
     instance = Instance(tmp_path, model="own.safetensors")
     instance.bucket.is_away = True
     instance.models = Models(
