@@ -192,6 +192,8 @@ class SdWebUiRuntime:
     def models_arrived(self, kinds: frozenset[ModelKind]) -> None:
         """Files of these kinds are new: the server looks for them before the next job, the first moment it can."""
         self._arrived |= kinds
+        if ModelKind.CHECKPOINT in kinds:
+            self._hash_sought.clear()
 
     async def _look_for_arrivals(self) -> None:
         arrived, self._arrived = self._arrived, frozenset()
