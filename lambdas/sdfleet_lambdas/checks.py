@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sdfleet.domain import content, names, workflow
 from sdfleet.domain.task import ApiVersion, RuntimeType, Submission, TaskType
 from sdfleet.domain.wire.draft import Draft
+from sdfleet.domain.wire.reader import did_you_mean
 from sdfleet.environment import DeploymentEnvironment, RuntimeEnvironment
 from sdfleet.errors import FieldError
 from sdfleet_lambdas.composition import Services
@@ -58,8 +58,7 @@ def _route(draft: Draft, deployment: DeploymentEnvironment) -> RuntimeEnvironmen
 
 def _unknown_runtime(draft: Draft, runtimes: Sequence[RuntimeEnvironment]) -> str:
     existing = [runtime.name for runtime in runtimes]
-    near = difflib.get_close_matches(draft.runtime or "", existing, n=1)
-    hint = f" Did you mean {near[0]}?" if near else ""
+    hint = did_you_mean(draft.runtime or "", existing)
     return f"is no runtime of this deployment; it has {', '.join(existing) or 'none'}.{hint}"
 
 

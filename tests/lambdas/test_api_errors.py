@@ -317,3 +317,27 @@ def test_a_model_that_no_record_can_hold_is_refused_though_the_runtime_takes_any
     content = {"prompt": "A dog", "override_settings": {"sd_model_checkpoint": model}}
     answer = Harness().post(a_request(content, runtime="custom"))
     assert answer.bad_paths == ["task.content.override_settings.sd_model_checkpoint"]
+
+
+def test_more_pictures_than_any_batch_has_are_refused() -> None:
+    answer = Harness().post(a_request({"init_images": ["x"] * 100_000}, tasktype="image-to-image"))
+    assert answer.bad_paths == ["task.content.init_images"]
+    assert "256" in answer.body["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    "request_body",
+    [
+        a_request(runtime="sdruntim" * 100_000),
+        a_request(tasktype="text-to-imag" * 100_000),
+        a_request(None, **{"k" * 1_000_000: 1}),
+        a_request(
+            {"1": {"class_type": "x", "inputs": {"n" * 1_000_000: ["none", 0]}}}, runtime="comfy", tasktype="pipeline"
+        ),
+    ],
+    ids=["runtime", "tasktype", "key", "input"],
+)
+def test_a_name_of_megabytes_is_not_repeated(request_body: dict[str, Any]) -> None:
+    answer = Harness().post(request_body)
+    assert answer.status == 400
+    assert len(json.dumps(answer.body)) < 2_000

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from sdfleet.domain.task import JsonObject, TaskType
@@ -19,6 +20,10 @@ Path = tuple[str | int, ...]
 _LINK = re.compile(r"(?:https?|s3)://\S+", re.IGNORECASE)
 #: Case as the WebUI's decoder has it: `data:image/png;base64,...`.
 _DATA_URI = re.compile(r"data:[\w.+-]+/[\w.+-]+(?:;[\w.+-]+=[^;,]*)*;base64,", re.IGNORECASE)
+#: A batch to upscale has some dozens; each is decoded at the door.
+MAX_PICTURES = 256
+#: Enough to mend a request in one go.
+MAX_PROBLEMS = 50
 #: Nesting beyond this is no workflow and no request of the WebUI.
 _MAX_DEPTH = 32
 
@@ -123,11 +128,12 @@ def image_problems(tasktype: TaskType, content: JsonObject, at: str) -> list[Fie
     """Missing picture fields, and those that hold neither a link, a data URI nor base64 of a picture."""
     missing = _missing_images(tasktype, content, at)
     required = _REQUIRED_IMAGES[tasktype][0] if missing else None
-    return missing + [
+    problems = (
         FieldError(f"{at}{format_path(path)}", problem)
         for path, value in image_fields(tasktype, content)
         if path[0] != required and not is_link(value) and (problem := _image_problem(value))
-    ]
+    )
+    return missing + list(islice(problems, MAX_PROBLEMS))
 
 
 def _missing_images(tasktype: TaskType, content: JsonObject, at: str) -> list[FieldError]:
@@ -139,6 +145,8 @@ def _missing_images(tasktype: TaskType, content: JsonObject, at: str) -> list[Fi
         return [FieldError(f"{at}{field}", f"is missing; {tasktype} needs {wanted}")]
     if field != "image" and not isinstance(value, list):
         return [FieldError(f"{at}{field}", f"must be {wanted}")]
+    if isinstance(value, list) and len(value) > MAX_PICTURES:
+        return [FieldError(f"{at}{field}", f"has {len(value)} pictures; at most {MAX_PICTURES} are accepted")]
     return []
 
 

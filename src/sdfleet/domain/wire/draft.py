@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sdfleet.domain.task import ApiVersion, JsonObject, Submission, TaskOptions, TaskType
-from sdfleet.domain.wire.reader import MAX_ERRORS
+from sdfleet.domain.wire.reader import LONGEST_PATH, MAX_ERRORS
 from sdfleet.errors import FieldError, InvalidRequest
 
 
@@ -52,7 +52,8 @@ class Draft:
 
     def refused(self, errors: Iterable[FieldError]) -> Draft:
         """The draft with more that is wrong with it, `MAX_ERRORS` in all; the same thing is said once."""
-        return replace(self, errors=tuple(dict.fromkeys((*self.errors, *errors)))[:MAX_ERRORS])
+        more = (replace(error, path=error.path[:LONGEST_PATH]) for error in errors)
+        return replace(self, errors=tuple(dict.fromkeys((*self.errors, *more)))[:MAX_ERRORS])
 
     def is_bad(self, path: str) -> bool:
         """Whether something is wrong at `path` already."""

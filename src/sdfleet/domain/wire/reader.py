@@ -25,7 +25,9 @@ MAX_DEPTH = 64
 MAX_ERRORS = 100
 
 #: A caller's own keys are in it, and they may be long.
-_LONGEST_PATH = 512
+LONGEST_PATH = 512
+#: Twice our longest.
+_LONGEST_NAME = 128
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -91,7 +93,7 @@ class Reader:
 
     def refuse(self, path: str, message: str) -> None:
         if len(self._errors) < MAX_ERRORS:
-            self._errors.append(FieldError(path[:_LONGEST_PATH], message))
+            self._errors.append(FieldError(path[:LONGEST_PATH], message))
 
     @property
     def errors(self) -> tuple[FieldError, ...]:
@@ -135,9 +137,7 @@ class Reader:
             return kind(text)
         except ValueError:
             values = [str(member) for member in kind]
-            near = difflib.get_close_matches(text, values, n=1)
-            hint = f" Did you mean {near[0]}?" if near else ""
-            self.refuse(path, f"must be one of {', '.join(values)}.{hint}")
+            self.refuse(path, f"must be one of {', '.join(values)}.{did_you_mean(text, values)}")
             return None
 
     def integer(self, parent: JsonObject, key: str, path: str, *, low: int, high: int) -> int | None:
@@ -189,9 +189,15 @@ class Reader:
             if len(self._errors) == MAX_ERRORS:
                 return
             if key not in known:
-                near = difflib.get_close_matches(key, known, n=1)
-                hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(known)}."
-                self.refuse(f"{path}.{key}" if path else key, f"is not a field of this. {hint}")
+                hint = did_you_mean(key, known) or f" Known: {', '.join(known)}."
+                self.refuse(f"{path}.{key}" if path else key, f"is not a field of this.{hint}")
+
+
+def did_you_mean(text: str, known: Iterable[str]) -> str:
+    """A sentence that names the nearest of `known`, with a space before it; empty if none is near."""
+    # The search takes seconds for a text of megabytes, and no name is near one.
+    near = difflib.get_close_matches(text, known, n=1) if len(text) <= _LONGEST_NAME else []
+    return f" Did you mean {near[0]}?" if near else ""
 
 
 def _is_encodable(text: str) -> bool:
