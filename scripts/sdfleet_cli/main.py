@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from sdfleet_cli.commands.bench import bench
 from sdfleet_cli.commands.deploy import deploy
 from sdfleet_cli.commands.destroy import destroy
 from sdfleet_cli.commands.local import local
@@ -15,6 +16,7 @@ def main() -> None:
     """A fleet of GPU instances as an image-generation API."""
 
 
+main.add_command(bench)
 main.add_command(deploy)
 main.add_command(destroy)
 main.add_command(local)
