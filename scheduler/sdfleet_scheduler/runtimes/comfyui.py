@@ -15,6 +15,7 @@ from sdfleet.telemetry import logs
 from sdfleet_scheduler.runtimes import comfyui_failures
 from sdfleet_scheduler.runtimes.base import Generation, Job, ProgressCallback, RuntimeFailure
 from sdfleet_scheduler.runtimes.cancellation import to_the_end
+from sdfleet_scheduler.runtimes.comfyui_embeddings import check_embeddings
 from sdfleet_scheduler.runtimes.comfyui_following import Follower
 from sdfleet_scheduler.runtimes.comfyui_inputs import graph_of, with_own_names, with_uploads
 from sdfleet_scheduler.runtimes.comfyui_outputs import collect
@@ -96,6 +97,7 @@ class ComfyUiRuntime:
         graph = graph_of(job)
         prompt_id = str(uuid.uuid4())
         try:
+            await check_embeddings(graph, self._server)
             graph = await with_uploads(graph, job, self._server)
             graph = with_own_names(graph, f"{OUTPUT_FOLDER}/{job.try_id}-{prompt_id[:8]}")
             watch = PromptWatch(prompt_id, graph, on_progress)

@@ -114,6 +114,15 @@ class ComfyUiServer:
         query = {"filename": filename, "subfolder": subfolder, "type": folder}
         return await self._send("GET", "/view", params=query)
 
+    async def embeddings(self) -> set[str] | None:
+        """Those it has, by path without suffix; None from a server that does not tell."""
+        response = await self._send("GET", "/embeddings")
+        try:
+            names = response.json() if response.status_code == httpx.codes.OK else None
+        except ValueError:
+            return None
+        return {str(name).replace("\\", "/") for name in names} if isinstance(names, list) else None
+
     async def close(self) -> None:
         await self._client.aclose()
 
