@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -322,7 +323,35 @@ async def test_a_key_that_leads_out_of_the_directory_is_not_listed(tmp_path: Pat
     assert list(await store.listing(max_age=timedelta(0))) == [A]
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.parametrize("seed", range(3))
+async def test_tasks_that_come_and_are_cancelled_at_random_leave_a_store_in_order(tmp_path: Path, seed: int) -> None:
+    random = Random(seed)
+    store = await a_store(a_bucket(a=10, b=20, c=30, d=40), tmp_path, max_bytes=60, part_bytes=9)
+    listed = await store.listing(max_age=timedelta(0))
+
+    async def work() -> None:
+        held = await store.acquire(random.sample(list(listed.values()), 1))
+        try:
+            for key in held.keys:
+                assert (tmp_path / key).stat().st_size == listed[key].size_bytes
+                await asyncio.sleep(random.random() * 0.004)
+                assert (tmp_path / key).exists()
+        finally:
+            held.release()
+
+    tasks = []
+    for _ in range(40):
+        tasks.append(asyncio.create_task(work()))
+        await asyncio.sleep(random.random() * 0.004)
+        random.choice(tasks).cancel()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} <= {type(None), asyncio.CancelledError}
+    await store.close()
+    assert store.size_bytes == sum((tmp_path / key).stat().st_size for key in files(tmp_path)) <= 60
+    assert all((tmp_path / key).read_bytes() == content_of(key[5], listed[key].size_bytes) for key in files(tmp_path))
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.booleans()), max_size=12), st.integers(8, 20))
 def test_whatever_is_asked_for_the_limit_holds_and_what_is_in_use_stays(
     requests: list[tuple[str, bool]], max_bytes: int
