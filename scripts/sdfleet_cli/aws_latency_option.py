@@ -8,7 +8,7 @@ from sdfleet.errors import ConfigError
 from sdfleet_local.aws_latency import ASSUMED_LATENCY_MS, read_latencies, write_latencies
 
 
-class AwsLatencies(click.ParamType):
+class AwsLatencies(click.ParamType[dict[str, float]]):
     name = "sqs=MS,sns=MS,s3=MS,dynamodb=MS"
 
     def convert(

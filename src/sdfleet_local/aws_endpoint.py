@@ -15,13 +15,15 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import click
 
 from sdfleet_local.aws_endpoint_autoscaling import AutoScalingFront
+from sdfleet_local.aws_latency import Delayed, read_latencies
 
 #: A long poll looks this often whether its client is still there and whether a visibility timeout has passed.
 _POLL_SLICE_S = 0.25
@@ -134,8 +136,14 @@ def _spare_the_processor() -> None:
     SQSBackend.is_message_valid_based_on_retention_period = is_within_retention  # type: ignore[method-assign]
 
 
-def serve(port: int, *, autoscaling_url: str | None = None) -> None:
-    """Serve on loopback until the process ends; `autoscaling_url` is the supervisor's (`autoscaling_api`)."""
+def serve(
+    port: int, *, autoscaling_url: str | None = None, latencies_ms: Mapping[str, float] = MappingProxyType({})
+) -> None:
+    """Serve on loopback until the process ends.
+
+    `autoscaling_url` is the supervisor's (`autoscaling_api`), `latencies_ms` what the calls of a service take
+    (`aws_latency`).
+    """
     # A web page in the user's browser has no business with the endpoint: it takes any credentials.
     os.environ.setdefault("MOTO_DISABLE_GLOBAL_CORS", "true")
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
@@ -152,14 +160,17 @@ def serve(port: int, *, autoscaling_url: str | None = None) -> None:
     app: WSGIApplication = TakingTurns(DomainDispatcherApplication(create_backend_app))
     if autoscaling_url is not None:
         app = AutoScalingFront(app, autoscaling_url)
+    if latencies_ms:
+        app = Delayed(app, latencies_ms)
     make_server("127.0.0.1", port, app, threaded=True, request_handler=QuietRequestHandler).serve_forever()
 
 
 @click.command()
 @click.option("--port", type=int, required=True)
 @click.option("--autoscaling-url")
-def main(port: int, autoscaling_url: str | None) -> None:
-    serve(port, autoscaling_url=autoscaling_url)
+@click.option("--latency-ms", default="")
+def main(port: int, autoscaling_url: str | None, latency_ms: str) -> None:
+    serve(port, autoscaling_url=autoscaling_url, latencies_ms=read_latencies(latency_ms))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sdfleet.domain.task import DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT, RuntimeType
@@ -49,6 +50,8 @@ class LocalPlan:
     instance_endpoint_url: str | None = None
     #: Of a message in an instance's hands (`SchedulerEnvironment`).
     visibility_s: int = 20
+    #: What the embedded endpoint's calls take, by service, in milliseconds (`aws_latency`).
+    aws_latency_ms: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

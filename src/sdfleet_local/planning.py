@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from sdfleet.config import Config, RuntimeConfig
 from sdfleet.domain.task import RuntimeType
@@ -20,6 +21,7 @@ class LocalOptions:
     runtime_type: RuntimeType | None = None
     runtime_url: str | None = None
     runtime_name: str | None = None
+    aws_latency_ms: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ def plan_deployment(config: Config, options: LocalOptions) -> Planned:
         allowed_hosts=config.inputs.allowed_hosts,
         allowed_buckets=config.inputs.allowed_buckets,
         model_bucket=config.model_bucket,
+        aws_latency_ms=options.aws_latency_ms,
     )
     return Planned(plan, tuple(notes))
 

@@ -20,6 +20,7 @@ from sdfleet.errors import LocalModeError
 from sdfleet.telemetry import logs
 from sdfleet_local import child, processes
 from sdfleet_local.autoscaling_api import AutoScalingServer
+from sdfleet_local.aws_latency import write_latencies
 from sdfleet_local.child import Child
 from sdfleet_local.control import ControlServer, ControlTarget
 from sdfleet_local.function_settings import FunctionSettings
@@ -100,7 +101,8 @@ class Supervisor:
         scratch = self._directory.scratch / "aws-endpoint"
         scratch.mkdir(parents=True, exist_ok=True)
         ports = ("--port", str(endpoint_port), "--autoscaling-url", AutoScalingServer(self._groups).url)
-        self._spawn("aws-endpoint", *ports, environment={**environment, "TMPDIR": str(scratch)})
+        latency = ("--latency-ms", write_latencies(self._plan.aws_latency_ms))
+        self._spawn("aws-endpoint", *ports, *latency, environment={**environment, "TMPDIR": str(scratch)})
         # Built while the endpoint starts: it costs the SDK half a second.
         clients = Clients(region=REGION, endpoint_url=endpoint_url)
         _ = clients.sqs, clients.sns, clients.ssm, clients.dynamodb, clients.s3

@@ -17,6 +17,7 @@ URL = "http://127.0.0.1:8188"
         (["deploy", "--local", "--runtime-url", URL, "--runtime-type", "test_pattern"], "needs --runtime-type"),
         (["deploy", "--local", "--runtime-type", "comfyui"], "--runtime-type comfyui needs --runtime-url"),
         (["deploy", "--local", "--runtime-name", "Upper"], "--runtime-name must be"),
+        (["deploy", "--local", "--aws-latency-ms", "sqs=fast"], "'sqs=fast' is no latency"),
         (["deploy", "--local", "--instances", "-1"], "not in the range"),
         (["deploy", "--local", "--port", "70000"], "not in the range"),
         (["deploy", "--local", "--config", "/no/such/file"], "does not exist"),
@@ -33,4 +34,4 @@ def test_what_does_not_go_together_is_a_usage_error(arguments: list[str], messag
 def test_help_names_every_option(option: str) -> None:
     text = CliRunner().invoke(main, ["deploy", option]).output
     options = ("--local", "--instances", "--runtime-type", "--runtime-url", "--runtime-name", "--config", "--port")
-    assert all(name in text for name in (*options, "--dry-run"))
+    assert all(name in text for name in (*options, "--aws-latency-ms", "--dry-run"))

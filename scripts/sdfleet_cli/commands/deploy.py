@@ -9,6 +9,7 @@ import click
 from sdfleet.config import Config, load
 from sdfleet.domain.names import RUNTIME_NAME
 from sdfleet.domain.task import RuntimeType
+from sdfleet_cli.aws_latency_option import ASSUMED, AwsLatencies
 from sdfleet_cli.console import HELP_NAMES, checkout_root, local_deployment, plain_errors, table
 from sdfleet_local.loopback import free_port
 from sdfleet_local.outputs import curl_line
@@ -48,6 +49,12 @@ MAX_INSTANCES = 32
     show_default=True,
     help="Port of the API; 0: any free one.",
 )
+@click.option(
+    "--aws-latency-ms",
+    type=AwsLatencies(),
+    default="",
+    help=f"Delay the calls at the embedded AWS endpoint, like {ASSUMED}.  [default: no delay]",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be started, and start nothing.")
 def deploy(
     is_local: bool,
@@ -57,6 +64,7 @@ def deploy(
     runtime_name: str | None,
     config_file: Path | None,
     port: int,
+    aws_latency_ms: dict[str, float],
     dry_run: bool,
 ) -> None:
     """Deploy the service: on this machine with --local."""
@@ -64,7 +72,7 @@ def deploy(
         raise click.UsageError("this version deploys local mode only: ./deploy.sh --local")
     kind = None if runtime_type is None else RuntimeType(runtime_type)
     _check_together(kind, runtime_url, runtime_name)
-    options = LocalOptions(instances, port or free_port(), kind, runtime_url, runtime_name)
+    options = LocalOptions(instances, port or free_port(), kind, runtime_url, runtime_name, aws_latency_ms)
     with plain_errors():
         _deploy(options, config_file, is_dry=dry_run)
 
