@@ -50,8 +50,11 @@ def accept(draft: Draft, services: Services, *, idempotency_key: str | None = No
     task = None
     if idempotency_key is not None:
         task = _task_of_key(idempotency_key, checked, proposed, services)
+    # An id that was made a moment ago has no record; only a conflict would say otherwise.
+    is_new = checked.submission.id is None
     for _ in range(ROUNDS):
-        former = None if task else services.tasks.load(proposed.id)
+        former = None if task or is_new else services.tasks.load(proposed.id)
+        is_new = False
         if former is not None and not former.is_terminal:
             task = _same_task(former, proposed)
             if idempotency_key is not None:
