@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from sdfleet_cli.commands.bench import bench
+from sdfleet_cli.commands.chaos import chaos
 from sdfleet_cli.commands.deploy import deploy
 from sdfleet_cli.commands.destroy import destroy
 from sdfleet_cli.commands.local import local
@@ -17,6 +18,7 @@ def main() -> None:
 
 
 main.add_command(bench)
+main.add_command(chaos)
 main.add_command(deploy)
 main.add_command(destroy)
 main.add_command(local)

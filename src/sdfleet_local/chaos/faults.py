@@ -103,13 +103,15 @@ class Striker:
         targets = self._targets(stopping, at_least=1 if is_pool else _LEFT_STANDING)
         if not targets:
             return False
-        chosen = targets if is_pool else [_chosen(targets, fault.aim)]
+        busy = [target for target in targets if self._double.is_busy(target.instance_id)]
+        chosen = targets if is_pool else [_chosen(busy or targets, fault.aim)]
         acts: dict[FaultKind, Callable[[Target], bool]] = {
             FaultKind.KILL: lambda target: self._signal(target, signal.SIGKILL),
             FaultKind.SIGTERM: lambda target: self._signal(target, signal.SIGTERM),
         }
-        hit = [target for target in chosen if acts.get(fault.kind, self._interrupt)(target)]
+        # Before the act: the runtime double sees its connections cut while this thread still returns from the call.
         now = time.monotonic()
+        hit = [target for target in chosen if acts.get(fault.kind, self._interrupt)(target)]
         self.strikes += [Strike(fault.kind, target.instance_id, now) for target in hit]
         return bool(hit)
 

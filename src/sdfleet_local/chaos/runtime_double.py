@@ -119,6 +119,10 @@ class RuntimeDouble:
         await asyncio.sleep(after_s)
         await self.start()
 
+    def is_busy(self, instance_id: str) -> bool:
+        """Whether a job is at work there; for any thread."""
+        return any(job.ended_at is None and job.instance_id == instance_id for job in reversed(self.jobs[-100:]))
+
     def _wake(self, condition: _Condition) -> None:
         condition.changed.set()
         condition.changed = asyncio.Event()
