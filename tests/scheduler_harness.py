@@ -19,6 +19,7 @@ from sdfleet.memory.task_queue import MemoryTaskQueue
 from sdfleet.memory.task_store import MemoryTaskStore
 from sdfleet.memory.topic import MemoryTopic
 from sdfleet.ports import Clock, TaskStore
+from sdfleet_scheduler.attempts import Attempts
 from sdfleet_scheduler.circuit_breaker import CircuitBreaker
 from sdfleet_scheduler.dead_letters import DeadLetters
 from sdfleet_scheduler.drain import Drain
@@ -28,6 +29,7 @@ from sdfleet_scheduler.heartbeat import Heartbeat
 from sdfleet_scheduler.inputs import Inputs
 from sdfleet_scheduler.instruments import Instruments
 from sdfleet_scheduler.line import Line
+from sdfleet_scheduler.models import Models
 from sdfleet_scheduler.pace import Pace
 from sdfleet_scheduler.poller import Poller
 from sdfleet_scheduler.runtimes.base import FileReference, Generation, Job, OutputFile, ProgressCallback
@@ -108,6 +110,7 @@ class Harness:
             breaker=CircuitBreaker(self.clock),
             probe_when_down=timedelta(milliseconds=20),
         )
+        self.models = Models(None, RuntimeType.TEST_PATTERN)
         self.build()
 
     def build(self) -> None:
@@ -122,13 +125,23 @@ class Harness:
             self.instruments,
             link_lifetime=timedelta(hours=1),
         )
-        self.executor = Executor(
+        attempts = Attempts(
             runtime=self.runtime,
             environment=self.deployment.runtimes[0],
+            artifacts=self.artifacts,
+            models=self.models,
+            inputs=Inputs(environment=environment, deployment=self.deployment, artifacts=self.artifacts),
+            health=self.health,
+            line=self.line,
+            pace=self.pace,
+            clock=self.clock,
+            instruments=self.instruments,
+            instance_id=INSTANCE,
+        )
+        self.executor = Executor(
+            attempts=attempts,
             queue=self.queue,
             store=self.store,
-            artifacts=self.artifacts,
-            inputs=Inputs(environment=environment, deployment=self.deployment, artifacts=self.artifacts),
             settlement=self.settlement,
             dead_letters=DeadLetters(
                 self.deployment, "sdruntime", self.artifacts, self.results, self.clock, self.instruments
@@ -136,11 +149,8 @@ class Harness:
             heartbeat=Heartbeat(self.clock, visibility=self.visibility),
             health=self.health,
             drain=self.drain,
-            line=self.line,
-            pace=self.pace,
+            is_at_risk=lambda: not self.may_look_ahead,
             clock=self.clock,
-            instruments=self.instruments,
-            instance_id=INSTANCE,
             visibility=self.visibility,
             new_token=lambda: f"token-{next(tokens)}",
         )

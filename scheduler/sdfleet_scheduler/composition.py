@@ -28,6 +28,7 @@ from sdfleet.environment import DeploymentEnvironment, RuntimeEnvironment, Sched
 from sdfleet.errors import ConfigError
 from sdfleet.ports import Clock
 from sdfleet_scheduler.app import build_app
+from sdfleet_scheduler.attempts import Attempts
 from sdfleet_scheduler.circuit_breaker import CircuitBreaker
 from sdfleet_scheduler.dead_letters import DeadLetters
 from sdfleet_scheduler.drain import Drain
@@ -121,23 +122,30 @@ async def compose(environ: Mapping[str, str]) -> Parts:
         instruments,
         link_lifetime=timedelta(seconds=environment.link_lifetime_s),
     )
-    executor = Executor(
+    attempts = Attempts(
         runtime=runtime,
         environment=served,
-        queue=queue,
-        store=DynamoTaskStore(clients.dynamodb, deployment.table_name),
         artifacts=artifacts,
+        models=models,
         inputs=inputs,
-        settlement=settlement,
-        dead_letters=DeadLetters(deployment, served.name, artifacts, result_topic, clock, instruments),
-        heartbeat=Heartbeat(clock, visibility=environment.visibility),
         health=health,
-        drain=drain,
         line=line,
         pace=pace,
         clock=clock,
         instruments=instruments,
         instance_id=identity.instance_id,
+    )
+    executor = Executor(
+        attempts=attempts,
+        queue=queue,
+        store=DynamoTaskStore(clients.dynamodb, deployment.table_name),
+        settlement=settlement,
+        dead_letters=DeadLetters(deployment, served.name, artifacts, result_topic, clock, instruments),
+        heartbeat=Heartbeat(clock, visibility=environment.visibility),
+        health=health,
+        drain=drain,
+        is_at_risk=lambda: watch.is_rebalance_recommended,
+        clock=clock,
         visibility=environment.visibility,
         new_token=lambda: secrets.token_hex(16),
     )

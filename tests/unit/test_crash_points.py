@@ -70,8 +70,8 @@ class CutTopic(MemoryTopic):
         super().__init__()
         self._cut = cut
 
-    def publish(self, body: str, attributes: Mapping[str, str]) -> None:
-        self._cut.step("notify", lambda: super(CutTopic, self).publish(body, attributes))
+    def publish(self, body: str, attributes: Mapping[str, str], *, group: str | None = None) -> None:
+        self._cut.step("notify", lambda: super(CutTopic, self).publish(body, attributes, group=group))
 
 
 class CutQueue(MemoryTaskQueue):

@@ -13,7 +13,7 @@ from scheduler_harness import Harness, ScriptedRuntime, a_generation
 from sdfleet.aws.clock import SystemClock
 from sdfleet.domain.interruption import Notice, NoticeKind
 from sdfleet.domain.task import TaskStatus
-from sdfleet_scheduler import executor, line
+from sdfleet_scheduler import attempts, line
 from sdfleet_scheduler.pace import Pace
 from sdfleet_scheduler.runtimes.base import Generation, Job, ProgressCallback, RuntimeFailure
 
@@ -149,7 +149,7 @@ async def test_a_runtime_with_a_queue_gets_the_second_before_the_first_ends() ->
 async def test_one_that_waits_in_vain_is_given_back_uncounted_and_not_taken_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(executor, "LONGEST_WAIT", timedelta(seconds=0.1))
+    monkeypatch.setattr(attempts, "LONGEST_WAIT", timedelta(seconds=0.1))
     stage = Stage(depth=2)
     stage.expect(0.3)
     async with stage.playing("a", "b"):
