@@ -7,13 +7,16 @@ import threading
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 from sdfleet.aws.artifact_store import S3ArtifactStore
 from sdfleet.aws.clients import Clients
+from sdfleet.aws.error_mapping import translated
 from sdfleet.aws.task_queue import SqsTaskQueue
 from sdfleet.aws.task_table import DynamoTaskStore
 from sdfleet.domain import names
 from sdfleet.domain.task import JsonObject, Task
+from sdfleet.errors import ServiceUnavailable
 from sdfleet_local.chaos.traffic import RUNTIME, Poison, bucket_of
 from sdfleet_local.plan import DEPLOYMENT_ID
 
@@ -54,22 +57,33 @@ class Listener:
         #: Bodies in the order of their arrival.
         self.heard: list[str] = []
 
-    def start(self) -> None:
+    def __enter__(self) -> Self:
         self._thread.start()
+        return self
 
-    def stop(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """Returns when all that was published has been heard."""
         self._stopping.set()
         self._thread.join(60.0)
 
     def _listen(self) -> None:
         while True:
+            try:
+                heard = self._receive()
+            except ServiceUnavailable:
+                # The endpoint is busy, or it has ended with the deployment.
+                if self._stopping.wait(_LONG_POLL_S):
+                    return
+                continue
+            self.heard += heard
+            if not heard and self._stopping.is_set():
+                return
+
+    def _receive(self) -> list[str]:
+        with translated():
             answer = self._sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10, WaitTimeSeconds=_LONG_POLL_S)
             messages = answer.get("Messages", [])
-            if not messages and self._stopping.is_set():
-                return
             if messages:
-                self.heard += [message["Body"] for message in messages]
                 self._sqs.delete_message_batch(
                     QueueUrl=self._url,
                     Entries=[
@@ -77,6 +91,7 @@ class Listener:
                         for index, message in enumerate(messages)
                     ],
                 )
+        return [message["Body"] for message in messages]
 
 
 class Records:

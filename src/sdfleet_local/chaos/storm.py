@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import tempfile
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -27,7 +28,7 @@ from sdfleet_local.chaos.loop_thread import LoopThread
 from sdfleet_local.chaos.redelivery import redeliveries, runs_at_once
 from sdfleet_local.chaos.report import Report
 from sdfleet_local.chaos.runtime_double import Job, RuntimeDouble
-from sdfleet_local.chaos.schedule import ChaosOptions, build_schedule
+from sdfleet_local.chaos.schedule import ChaosOptions, Fault, build_schedule
 from sdfleet_local.chaos.traffic import RUNTIME, Traffic, bucket_of
 from sdfleet_local.deployment import LocalDeployment
 from sdfleet_local.loopback import free_port
@@ -56,10 +57,13 @@ class _Stage:
 
 
 def run_storm(options: ChaosOptions, on_step: OnStep, *, keep_logs: Path | None = None) -> Report:
-    """Raises:
-    LocalModeError: the deployment did not start, or refused a task.
+    """For the main thread: at the end it holds off Ctrl-C.
+
+    Raises:
+        LocalModeError: the deployment did not start, or refused a task.
     """
     with ExitStack() as stack:
+        stack.callback(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT))
         root = Path(tempfile.mkdtemp(prefix="sdfleet-chaos-"))
         stack.callback(shutil.rmtree, root, ignore_errors=True)
         loop = LoopThread()
@@ -79,6 +83,8 @@ def run_storm(options: ChaosOptions, on_step: OnStep, *, keep_logs: Path | None 
         endpoint = urlsplit(outputs["AwsEndpointUrl"])
         loop.call(proxy.connect_to(str(endpoint.hostname), int(endpoint.port or 0)))
         stage = _Stage(options, loop, double, proxy, _clients(outputs), outputs, deployment)
+        # An impatient second Ctrl-C must not leave the deployment running.
+        stack.callback(signal.signal, signal.SIGINT, signal.SIG_IGN)
         return _weather(stage, on_step)
 
 
@@ -113,34 +119,22 @@ def _clients(outputs: dict[str, str]) -> Clients:
 
 def _weather(stage: _Stage, on_step: OnStep) -> Report:
     options, clients, outputs = stage.options, stage.clients, stage.outputs
-    requests = Listener(clients, outputs["sdNotificationLambdaARN"], {"accepted": ["1"]})
-    notices = Listener(clients, outputs["sdNotificationOutputArn"])
     traffic = Traffic(outputs, clients, tasks=options.tasks, seed=options.seed)
-    striker = Striker(stage.deployment, stage.loop, stage.double, stage.proxy, traffic, requests)
     records = Records(clients, outputs)
     schedule = build_schedule(options)
-    on_step(f"{options.tasks} tasks, {len(schedule)} faults in {options.storm_s:.0f} s")
-    for listener in (requests, notices):
-        listener.start()
-    began = time.monotonic()
-    stopping = threading.Event()
-    with ThreadPoolExecutor(2) as pool:
-        works = [pool.submit(traffic.submit_all), pool.submit(striker.run, schedule, stopping)]
-        try:
-            while not all(work.done() for work in works):
-                wait(works, timeout=_LOOK_S)
-                _raise_failure(works)
-        finally:
-            stopping.set()
-            traffic.stop()
-        _raise_failure(works)
-    on_step("the storm is over; waiting for the last tasks")
-    _wait_until_settled(records, traffic, options.patience_s)
-    seconds = time.monotonic() - began
-    on_step("counting")
-    for listener in (requests, notices):
-        listener.stop()
-    traffic.close()
+    with (
+        closing(traffic),
+        Listener(clients, outputs["sdNotificationLambdaARN"], {"accepted": ["1"]}) as requests,
+        Listener(clients, outputs["sdNotificationOutputArn"]) as notices,
+    ):
+        striker = Striker(stage.deployment, stage.loop, stage.double, stage.proxy, traffic, requests)
+        on_step(f"{options.tasks} tasks, {len(schedule)} faults in {options.storm_s:.0f} s")
+        began = time.monotonic()
+        _storm(traffic, striker, schedule)
+        on_step("the storm is over; waiting for the last tasks")
+        _wait_until_settled(records, traffic, options.patience_s)
+        seconds = time.monotonic() - began
+        on_step("counting")
     records.reload(traffic.accepted)
     evidence = Evidence(
         accepted=frozenset(traffic.accepted),
@@ -164,6 +158,21 @@ def _weather(stage: _Stage, on_step: OnStep) -> Report:
         runs_at_once=runs_at_once(stage.double.jobs),
         seconds=seconds,
     )
+
+
+def _storm(traffic: Traffic, striker: Striker, schedule: tuple[Fault, ...]) -> None:
+    """Returns when all tasks are submitted and all faults have struck."""
+    stopping = threading.Event()
+    with ThreadPoolExecutor(2) as pool:
+        works = [pool.submit(traffic.submit_all), pool.submit(striker.run, schedule, stopping)]
+        try:
+            while not all(work.done() for work in works):
+                wait(works, timeout=_LOOK_S)
+                _raise_failure(works)
+        finally:
+            stopping.set()
+            traffic.stop()
+        _raise_failure(works)
 
 
 def _raise_failure(works: list[Future[None]]) -> None:
