@@ -53,8 +53,8 @@ async def succeeds(job: Job, on_progress: ProgressCallback) -> Generation:
 class ScriptedRuntime:
     """Each job meets the next behaviour; the last one stays."""
 
-    def __init__(self, *behaviours: Behaviour, depth: int = 1) -> None:
-        self.depth = depth
+    def __init__(self, *behaviours: Behaviour, has_own_queue: bool = False) -> None:
+        self.has_own_queue = has_own_queue
         self._behaviours = list(behaviours) or [succeeds]
         self.jobs: list[Job] = []
         self.interrupted: list[str] = []
@@ -67,6 +67,8 @@ class ScriptedRuntime:
         return self.up
 
     async def generate(self, job: Job, on_progress: ProgressCallback) -> Generation:
+        if not self.has_own_queue:
+            await job.turn()
         self.jobs.append(job)
         behaviour = self._behaviours.pop(0) if len(self._behaviours) > 1 else self._behaviours[0]
         try:

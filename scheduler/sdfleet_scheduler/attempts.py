@@ -115,11 +115,12 @@ class Attempts:
             inputs=inputs,
             model=self._environment.model_filename,
             output_format=task.options.output_format,
+            turn=lambda: self._turn(run),
             on_free=lambda: self._free(run),
         )
         timekeeper = asyncio.create_task(self._keep_time(run))
         try:
-            return await run.stoppable(self._at_runtime(run, job))
+            return await run.stoppable(self._runtime.generate(job, run.report_progress))
         except (Stopped, RuntimeFailure):
             raise
         except Exception as error:  # a bug in an adapter must cost an attempt, not the instance
@@ -131,13 +132,11 @@ class Attempts:
             timekeeper.cancel()
             self._free(run)
 
-    async def _at_runtime(self, run: TaskRun, job: Job) -> Generation:
-        if self._runtime.depth == 1:
-            await run.ticket.first()
-            if not self._health.is_ready:
-                raise RuntimeFailure.interrupted("The runtime was lost before the task's turn came.")
-            self._line.begin(run.ticket)
-        return await self._runtime.generate(job, run.report_progress)
+    async def _turn(self, run: TaskRun) -> None:
+        await run.ticket.first()
+        if not self._health.is_ready:
+            raise RuntimeFailure.interrupted("The runtime was lost before the task's turn came.")
+        self._line.begin(run.ticket)
 
     async def _keep_time(self, run: TaskRun) -> None:
         """The task's time runs from its turn on; waiting for it has its own limit."""

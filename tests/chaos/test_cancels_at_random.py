@@ -30,8 +30,8 @@ STEPS = 5
 class OneJobServer(ScriptedRuntime):
     """As ComfyUI: a queue, and an interrupt that hits whatever runs at that moment."""
 
-    def __init__(self, *, depth: int) -> None:
-        super().__init__(depth=depth)
+    def __init__(self, *, has_own_queue: bool) -> None:
+        super().__init__(has_own_queue=has_own_queue)
         self._gpu = asyncio.Lock()
         self._running: str | None = None
         self._is_interrupted = False
@@ -41,6 +41,8 @@ class OneJobServer(ScriptedRuntime):
         self._moments: dict[tuple[str, str], asyncio.Event] = {}
 
     async def generate(self, job: Job, on_progress: ProgressCallback) -> Generation:
+        if not self.has_own_queue:
+            await job.turn()
         self.moment("handed over", job.task_id).set()
         try:
             async with self._gpu:
@@ -104,10 +106,10 @@ async def cancel_at_random(dice: random.Random, service: Service, runtime: OneJo
     return answer.status
 
 
-@pytest.mark.parametrize("depth", [1, 2], ids=["one at a time", "one queued ahead"])
-async def test_a_cancel_never_touches_the_neighbour(depth: int) -> None:
+@pytest.mark.parametrize("has_own_queue", [False, True], ids=["one at a time", "one queued ahead"])
+async def test_a_cancel_never_touches_the_neighbour(has_own_queue: bool) -> None:
     dice = random.Random(SEED)
-    runtime = OneJobServer(depth=depth)
+    runtime = OneJobServer(has_own_queue=has_own_queue)
     instance = Instance(runtime, clock=SystemClock(), visibility=VISIBILITY)
     service = the_api_of(instance)
     cancelled, neighbours = ([f"{letter}-{number}" for number in range(COUNT)] for letter in "ab")

@@ -23,9 +23,9 @@ KIND = "text-to-image"
 class Stage:
     """A runtime whose jobs end when the test says so."""
 
-    def __init__(self, *, depth: int = 1) -> None:
+    def __init__(self, *, has_own_queue: bool = False) -> None:
         self._ends: dict[str, asyncio.Future[Generation]] = {}
-        self.runtime = ScriptedRuntime(self._play, depth=depth)
+        self.runtime = ScriptedRuntime(self._play, has_own_queue=has_own_queue)
         self.harness = Harness(self.runtime, clock=SystemClock())
 
     async def _play(self, job: Job, on_progress: ProgressCallback) -> Generation:
@@ -137,7 +137,7 @@ async def test_nothing_is_taken_ahead_while_the_instance_is_at_risk() -> None:
 
 
 async def test_a_runtime_with_a_queue_gets_the_second_before_the_first_ends() -> None:
-    stage = Stage(depth=2)
+    stage = Stage(has_own_queue=True)
     stage.expect(0.3)
     async with stage.playing("a", "b", "c"):
         await until(lambda: stage.at_runtime == ["a", "b"])
@@ -150,7 +150,7 @@ async def test_one_that_waits_in_vain_is_given_back_uncounted_and_not_taken_agai
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(attempts, "LONGEST_WAIT", timedelta(seconds=0.1))
-    stage = Stage(depth=2)
+    stage = Stage(has_own_queue=True)
     stage.expect(0.3)
     async with stage.playing("a", "b"):
         await until(lambda: stage.runtime.interrupted == ["b"])
@@ -174,7 +174,7 @@ async def test_a_runtime_lost_under_the_first_costs_the_second_nothing() -> None
 
 
 async def test_what_waited_in_the_lost_servers_own_queue_costs_nothing_either() -> None:
-    stage = Stage(depth=2)
+    stage = Stage(has_own_queue=True)
     stage.expect(0.3)
     async with stage.playing("a", "b"):
         await until(lambda: stage.at_runtime == ["a", "b"])

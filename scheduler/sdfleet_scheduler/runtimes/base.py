@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -13,6 +13,9 @@ from sdfleet.errors import SdfleetError
 
 #: Takes the share done, 0 to 1. Cheap; may be called often.
 ProgressCallback = Callable[[float], None]
+
+
+async def _at_once() -> None: ...
 
 
 def _nobody_waits() -> None: ...
@@ -45,6 +48,9 @@ class Job:
     #: The runtime's static model; None: whatever the request names or the server has loaded.
     model: str | None = None
     output_format: OutputFormat | None = None
+    #: Awaited when everything is prepared, before the server gets the job: one at a time. A server with a queue of its
+    #: own, from which a job can be withdrawn alone, gets the job at once.
+    turn: Callable[[], Awaitable[None]] = field(default=_at_once, repr=False, compare=False)
     #: Called once the runtime is done with the job, before its files are fetched or decoded: the next may begin.
     on_free: Callable[[], None] = field(default=_nobody_waits, repr=False, compare=False)
 
@@ -100,14 +106,11 @@ class RuntimeFailure(SdfleetError):
 
 
 class Runtime(Protocol):
-    #: Jobs it may be given at once: 2 where a second one waits in the server's own queue and can be withdrawn alone.
-    depth: int
-
     async def is_ready(self) -> bool:
         """Whether a job handed over now would run: one bounded probe, True or False, never an exception."""
 
     async def generate(self, job: Job, on_progress: ProgressCallback) -> Generation:
-        """Run the job to its end; at most `depth` at once, in the order of the calls.
+        """Run the job to its end. The next call may come before that: see `Job.turn`.
 
         Cancelling this coroutine stops the job at the server: before the cancellation goes on, the adapter has
         interrupted (or withdrawn) this job and no other, and waited, bounded, until the server is free of it.

@@ -53,9 +53,6 @@ OUTPUT_FOLDER = "sdfleet"
 class ComfyUiRuntime:
     """Implements `Runtime`. A second `generate` may be begun before the first ends: it waits in ComfyUI's own queue."""
 
-    #: One running, one in the server's own queue: it goes from one to the next in a millisecond.
-    depth = 2
-
     def __init__(
         self,
         client: httpx.AsyncClient,
@@ -94,6 +91,7 @@ class ComfyUiRuntime:
             return self._is_proven
 
     async def generate(self, job: Job, on_progress: ProgressCallback) -> Generation:
+        # No `job.turn()`: one waits in the server's own queue, which goes from one to the next in a millisecond.
         graph = graph_of(job)
         prompt_id = str(uuid.uuid4())
         try:

@@ -53,8 +53,6 @@ def custom_client(base_url: str) -> httpx.AsyncClient:
 
 
 class CustomRuntime:
-    depth = 1
-
     def __init__(
         self, client: httpx.AsyncClient, *, scratch: Path | None = None, stop_within: timedelta = STOP_WITHIN
     ) -> None:
@@ -74,7 +72,9 @@ class CustomRuntime:
         directory = await offload(_made_directory, self._scratch)
         try:
             inputs = await offload(_write_inputs, job, directory)
+            await job.turn()
             response = await self._send(job, inputs)
+            job.on_free()
             # Before the directory goes: the server may have put its results there.
             return await offload(_generation_of, response)
         finally:

@@ -50,10 +50,10 @@ def sdwebui_client(base_url: str) -> httpx.AsyncClient:
     return local_client(base_url)
 
 
-class SdWebUiRuntime:
-    #: A request that waits in its lock could not be withdrawn.
-    depth = 1
+_READ_AFTER_S = 0.01
 
+
+class SdWebUiRuntime:
     def __init__(
         self,
         client: httpx.AsyncClient,
@@ -153,8 +153,12 @@ class SdWebUiRuntime:
     async def _generate(self, job: Job, on_progress: ProgressCallback) -> Generation:
         if self._is_stuck:
             raise RuntimeFailure.lost("The WebUI is still busy with a job that could not be stopped.")
+        if self._arrived:
+            # The server looks between two jobs only.
+            await job.turn()
         await self._look_for_arrivals()
         request = await request_for(job, self._catalog)
+        await job.turn()
         before = self._last_state or await self._control.state()
         self._last_state = None
         watch = Watch(
@@ -183,6 +187,8 @@ class SdWebUiRuntime:
             await asyncio.gather(sending, watching, return_exceptions=True)
         self._last_state = after = await self._control.state()
         job.on_free()
+        # The next request goes out first: reading half a megabyte of JSON keeps the interpreter for milliseconds.
+        await asyncio.sleep(_READ_AFTER_S)
         if watch.saw_interrupt or (after is not None and after.was_interrupted_since(before)):
             raise RuntimeFailure.interrupted("Somebody else interrupted the WebUI; the task runs again.")
         if response.status_code != httpx.codes.OK:

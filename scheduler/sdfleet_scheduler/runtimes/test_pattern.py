@@ -23,8 +23,6 @@ _WAITING_SHARE = 0.9
 class TestPatternRuntime:
     """Serves every task type. Takes as long as `content.test_pattern_seconds` says; cancelling it stops it at once."""
 
-    depth = 1
-
     #: Its name is no test's.
     __test__ = False
 
@@ -32,6 +30,7 @@ class TestPatternRuntime:
         return True
 
     async def generate(self, job: Job, on_progress: ProgressCallback) -> Generation:
+        await job.turn()
         """Raises:
         RuntimeFailure: permanent; the content asks for something that cannot be drawn.
         """
