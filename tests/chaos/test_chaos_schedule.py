@@ -8,7 +8,8 @@ from dataclasses import replace
 from sdfleet_local.chaos.schedule import RUNTIME_FAULTS, ChaosOptions, FaultKind, build_schedule
 
 OPTIONS = ChaosOptions(
-    tasks=100, instances=2, seed=7, kills=10, sigterms=3, notices=6, pool_notices=2, runtime_faults=14,
+    tasks=100, instances=2, seed=7, kills=10, sigterms=3, notices=6, pool_notices=2, rebalances=1, scale_ins=1,
+    drains=1, runtime_faults=14,
     aws_outages=2, duplicates=5, poisons=4, cancels=3, aws_error_share=0.05,
 )  # fmt: skip
 

@@ -31,10 +31,11 @@ def remains() -> set[Path]:
 def test_a_storm_loses_nothing_and_doubles_nothing() -> None:
     before = remains()
     faults = ("--kills", "2", "--sigterms", "1", "--notices", "2", "--runtime-faults", "5", "--aws-outages", "1")
+    leaving = ("--rebalances", "1", "--scale-ins", "1", "--drains", "1")
     traffic = ("--tasks", "60", "--instances", "3", "--longest-job", "0.8", "--cancels", "2", "--poisons", "4")
     # A lease that ends soon: a killed instance's last task decides how long this takes.
     bounds = ("--seed", "1", "--duration", "8", "--visibility", "9", "--patience", "60", "--json")
-    result = run_chaos(*traffic, *faults, *bounds)
+    result = run_chaos(*traffic, *faults, *leaving, *bounds)
     assert result.returncode == 0, result.stdout + result.stderr
     report = json.loads(result.stdout)
     account = report["account"]

@@ -25,6 +25,9 @@ _COUNT = click.IntRange(0, 10_000)
 @click.option("--sigterms", type=_COUNT, help="SIGTERM to a scheduler.  [default: a quarter of the kills]")
 @click.option("--notices", type=_COUNT, help="Spot notices.  [default: as many as kills]")
 @click.option("--pool-notices", type=_COUNT, help="Of these, to all instances at once.  [default: at most 2]")
+@click.option("--rebalances", type=_COUNT, help="Rebalance recommendations.  [default: a quarter of the kills]")
+@click.option("--scale-ins", type=_COUNT, help="Instances that the group lets go.  [default: a quarter of the kills]")
+@click.option("--drains", type=_COUNT, help="Instances that an operator drains.  [default: a quarter of the kills]")
 @click.option("--runtime-faults", type=_COUNT, help="Of all kinds.  [default: as many as kills]")
 @click.option("--aws-outages", type=_COUNT, help="Of one service each.  [default: a fifth of the kills]")
 @click.option("--duplicates", type=_COUNT, help="Messages sent twice.  [default: a twentieth of the tasks]")
@@ -80,6 +83,9 @@ def chaos(
     sigterms: int | None,
     notices: int | None,
     pool_notices: int | None,
+    rebalances: int | None,
+    scale_ins: int | None,
+    drains: int | None,
     runtime_faults: int | None,
     aws_outages: int | None,
     duplicates: int | None,
@@ -107,6 +113,9 @@ def chaos(
         sigterms=kills // 4 if sigterms is None else sigterms,
         notices=notices,
         pool_notices=min(2, notices // 4) if pool_notices is None else min(notices, pool_notices),
+        rebalances=kills // 4 if rebalances is None else rebalances,
+        scale_ins=kills // 4 if scale_ins is None else scale_ins,
+        drains=kills // 4 if drains is None else drains,
         runtime_faults=kills if runtime_faults is None else runtime_faults,
         aws_outages=kills // 5 if aws_outages is None else aws_outages,
         duplicates=tasks // 20 if duplicates is None else duplicates,

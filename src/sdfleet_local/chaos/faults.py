@@ -15,7 +15,7 @@ from sdfleet_local.chaos.aws_faults import SERVICES, AwsFaultProxy
 from sdfleet_local.chaos.evidence import Listener
 from sdfleet_local.chaos.loop_thread import LoopThread
 from sdfleet_local.chaos.runtime_double import RuntimeDouble
-from sdfleet_local.chaos.schedule import RUNTIME_FAULTS, Fault, FaultKind
+from sdfleet_local.chaos.schedule import INSTANCE_FAULTS, RUNTIME_FAULTS, Fault, FaultKind
 from sdfleet_local.chaos.traffic import Traffic
 from sdfleet_local.control import ControlClient
 from sdfleet_local.deployment import LocalDeployment
@@ -76,7 +76,7 @@ class Striker:
 
     def _strike(self, fault: Fault, stopping: threading.Event) -> bool:
         kind = fault.kind
-        if kind in (FaultKind.KILL, FaultKind.SIGTERM, FaultKind.NOTICE, FaultKind.POOL_NOTICE):
+        if kind in INSTANCE_FAULTS:
             return self._strike_instances(fault, stopping)
         if kind is FaultKind.RUNTIMES_DIE:
             self._loop.call(self._double.strike_all(lasts_s=fault.lasts_s))
@@ -105,13 +105,9 @@ class Striker:
             return False
         busy = [target for target in targets if self._double.is_busy(target.instance_id)]
         chosen = targets if is_pool else [_chosen(busy or targets, fault.aim)]
-        acts: dict[FaultKind, Callable[[Target], bool]] = {
-            FaultKind.KILL: lambda target: self._signal(target, signal.SIGKILL),
-            FaultKind.SIGTERM: lambda target: self._signal(target, signal.SIGTERM),
-        }
         # Before the act: the runtime double sees its connections cut while this thread still returns from the call.
         now = time.monotonic()
-        hit = [target for target in chosen if acts.get(fault.kind, self._interrupt)(target)]
+        hit = [target for target in chosen if self._act(fault.kind, target)]
         self.strikes += [Strike(fault.kind, target.instance_id, now) for target in hit]
         return bool(hit)
 
@@ -138,10 +134,20 @@ class Striker:
             return False
         return True
 
-    def _interrupt(self, target: Target) -> bool:
+    def _act(self, kind: FaultKind, target: Target) -> bool:
+        if kind is FaultKind.KILL:
+            return self._signal(target, signal.SIGKILL)
+        if kind is FaultKind.SIGTERM:
+            return self._signal(target, signal.SIGTERM)
+        words: dict[FaultKind, Callable[[str], object]] = {
+            FaultKind.REBALANCE: self._control.recommend_rebalance,
+            FaultKind.SCALE_IN: self._control.terminate,
+            FaultKind.DRAIN: self._control.drain,
+        }
         try:
-            self._control.interrupt(target.instance_id)
+            words.get(kind, self._control.interrupt)(target.instance_id)
         except LocalModeError:
+            # It has just died of something else.
             return False
         return True
 

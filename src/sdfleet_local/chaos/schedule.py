@@ -25,6 +25,12 @@ class FaultKind(StrEnum):
     NOTICE = "notice"
     #: The same to all instances at once.
     POOL_NOTICE = "pool-notice"
+    #: A rebalance recommendation to one instance: it goes on until its replacement is there.
+    REBALANCE = "rebalance"
+    #: The group lets one instance go, through its lifecycle hook.
+    SCALE_IN = "scale-in"
+    #: An operator's word to one instance.
+    DRAIN = "drain"
     #: The runtime's process is gone for a while: connections are cut, then refused.
     RUNTIME_DIES = "runtime-dies"
     #: Every instance's runtime at once.
@@ -45,6 +51,15 @@ class FaultKind(StrEnum):
     CANCEL = "cancel"
 
 
+INSTANCE_FAULTS = (
+    FaultKind.KILL,
+    FaultKind.SIGTERM,
+    FaultKind.NOTICE,
+    FaultKind.POOL_NOTICE,
+    FaultKind.REBALANCE,
+    FaultKind.SCALE_IN,
+    FaultKind.DRAIN,
+)
 RUNTIME_FAULTS = tuple(kind for kind in FaultKind if kind.startswith("runtime"))
 
 
@@ -71,6 +86,9 @@ class ChaosOptions:
     #: In all; `pool_notices` of them to all instances at once.
     notices: int
     pool_notices: int
+    rebalances: int
+    scale_ins: int
+    drains: int
     runtime_faults: int
     aws_outages: int
     duplicates: int
@@ -107,6 +125,9 @@ def _kinds(options: ChaosOptions, chance: random.Random) -> Iterator[FaultKind]:
         FaultKind.SIGTERM: options.sigterms,
         FaultKind.NOTICE: options.notices - options.pool_notices,
         FaultKind.POOL_NOTICE: options.pool_notices,
+        FaultKind.REBALANCE: options.rebalances,
+        FaultKind.SCALE_IN: options.scale_ins,
+        FaultKind.DRAIN: options.drains,
         FaultKind.AWS_OUTAGE: options.aws_outages,
         FaultKind.DUPLICATE: options.duplicates,
         FaultKind.POISON: options.poisons,
