@@ -13,6 +13,7 @@ from sdfleet_local.gateway import Gateway, GatewaySettings
 
 #: No limit: the load decides.
 _RATE = 1_000_000
+_KEEP_ALIVE_S = 3600
 
 
 def main() -> None:
@@ -25,6 +26,8 @@ def main() -> None:
         lifespan="off",
         access_log=False,
         log_config=None,
+        # A connection that is closed while a request is on its way is an error of the server's, not of the handlers.
+        timeout_keep_alive=_KEEP_ALIVE_S,
     )
 
 
