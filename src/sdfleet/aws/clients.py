@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
-from botocore.utils import get_environ_proxies
-
-from sdfleet.aws.connections import Connections
-from sdfleet.aws.direct_calls import DirectCalls
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -23,8 +19,6 @@ if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_ssm import SSMClient
-
-C = TypeVar("C")
 
 #: A new connection inside a region takes milliseconds; the SDK's 60 s are half of a Spot notice.
 CONNECT_TIMEOUT_S = 5
@@ -42,7 +36,7 @@ _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": CALL_ATTEMPTS},
     max_pool_connections=POOL_CONNECTIONS,
     tcp_keepalive=True,
-    # Half the processor time of a call between them: its arguments are our own code's, and the SDK would describe
+    # Its arguments are our own code's, and the SDK would describe
     # itself anew for every request.
     parameter_validation=False,
     user_agent=USER_AGENT,
@@ -59,19 +53,18 @@ class Clients:
     def __init__(self, *, region: str | None = None, endpoint_url: str | None = None) -> None:
         self._session = boto3.session.Session(region_name=region)
         self._endpoint_url = endpoint_url
-        self._connections = Connections(connect_timeout_s=CONNECT_TIMEOUT_S, read_timeout_s=READ_TIMEOUT_S)
 
     @cached_property
     def sqs(self) -> SQSClient:
-        return self._direct(self._session.client("sqs", endpoint_url=self._endpoint_url, config=_CONFIG))
+        return self._session.client("sqs", endpoint_url=self._endpoint_url, config=_CONFIG)
 
     @cached_property
     def sns(self) -> SNSClient:
-        return self._direct(self._session.client("sns", endpoint_url=self._endpoint_url, config=_CONFIG))
+        return self._session.client("sns", endpoint_url=self._endpoint_url, config=_CONFIG)
 
     @cached_property
     def dynamodb(self) -> DynamoDBClient:
-        return self._direct(self._session.client("dynamodb", endpoint_url=self._endpoint_url, config=_CONFIG))
+        return self._session.client("dynamodb", endpoint_url=self._endpoint_url, config=_CONFIG)
 
     @cached_property
     def ssm(self) -> SSMClient:
@@ -100,12 +93,4 @@ class Clients:
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )
-        return self._direct(self._session.client("s3", endpoint_url=self._endpoint_url, config=_CONFIG.merge(config)))
-
-    def _direct(self, client: C) -> C:
-        """`client`, its frequent calls made the short way where nothing stands between us and AWS."""
-        credentials = self._session.get_credentials()
-        url: str = getattr(client, "meta").endpoint_url  # noqa: B009  no protocol is common to the typed clients
-        if credentials is not None and not get_environ_proxies(url):
-            DirectCalls(client, credentials, self._connections)
-        return client
+        return self._session.client("s3", endpoint_url=self._endpoint_url, config=_CONFIG.merge(config))
