@@ -209,11 +209,13 @@ class Executor:
             # It was only waiting in the server's queue: the loss is another task's.
             kind = retry.FailureKind.INTERRUPTED
         log.warning("task.try_failed", kind=kind, code=failure.code)
+        if run.claimed_at is None and kind is not retry.FailureKind.PERMANENT:
+            # It never ran: an outage before the claim is no attempt, the last one least of all.
+            await self._settlement.requeued(run, reason=failure.code, after=RETRY_BEFORE_CLAIM, spends_attempt=False)
+            return
         decision = retry.decide(kind, failure.code, str(failure)[:MAX_FAILURE_LENGTH], run.record.task)
         if isinstance(decision, retry.GiveUp):
             await self._settlement.failed(run, decision.failure)
-        elif run.claimed_at is None:
-            await self._settlement.requeued(run, reason=failure.code, after=RETRY_BEFORE_CLAIM, spends_attempt=False)
         else:
             await self._settlement.requeued(
                 run,

@@ -14,7 +14,10 @@ from sdfleet.aws.clock import SystemClock
 from sdfleet.domain import names, transitions
 from sdfleet.domain.task import Claim, OutputFormat, TaskStatus
 from sdfleet.domain.wire import messages
+from sdfleet.errors import ServiceUnavailable
+from sdfleet.memory.artifact_store import MemoryArtifactStore
 from sdfleet.memory.clock import FakeClock
+from sdfleet.memory.task_queue import MemoryTaskQueue
 from sdfleet_scheduler.runtimes.base import Generation, Job, ProgressCallback, RuntimeFailure
 
 
@@ -257,3 +260,21 @@ async def test_the_output_format_of_the_request_is_honoured() -> None:
     harness.submit(options=type(options)(output_format=OutputFormat.JPEG))
     await harness.run_next()
     assert harness.notices()[0]["image_url"][0].endswith("-1.jpg")
+
+
+async def test_an_outage_before_the_claim_fails_no_task_even_in_its_last_attempt() -> None:
+    class AwayStore(MemoryArtifactStore):
+        def get(self, url: str, *, max_bytes: int) -> bytes:
+            raise ServiceUnavailable
+
+    harness = Harness()
+    task = harness.submit(attempt=3, max_attempts=3)
+    harness.artifacts = AwayStore()
+    harness.queue = MemoryTaskQueue(harness.clock)
+    metadata = {"id": task.id, "run": task.run}
+    harness.queue.send(json.dumps({"metadata": metadata, "content_location": task.content_location}))
+    harness.build()
+    await harness.run_next()
+    assert (harness.task().status, harness.task().attempt) == (TaskStatus.QUEUED, 3)
+    assert harness.notices() == []
+    assert harness.queue.depth() == 1
