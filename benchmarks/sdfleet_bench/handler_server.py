@@ -1,34 +1,39 @@
-"""`python -m sdfleet_bench.handler_server`: the real handlers behind local mode's gateway, without event sources."""
+"""`python -m sdfleet_bench.handler_server`: one execution environment of the request handlers.
+
+As Lambda's, it answers one request at a time; so many requests at once are so many environments.
+"""
 
 from __future__ import annotations
 
-import os
-
-import uvicorn
+import asyncio
 
 from sdfleet.telemetry import logs
-from sdfleet_bench.workload import API_KEY, PORT_VARIABLE
+from sdfleet_bench.loopback_http import StubAnswer, StubRequest, serve
 from sdfleet_lambdas import api, composition
-from sdfleet_local.gateway import Gateway, GatewaySettings
+from sdfleet_local.proxy_event import HttpRequest, to_event, to_response
 
-#: No limit: the load decides.
-_RATE = 1_000_000
-_KEEP_ALIVE_S = 3600
+
+async def _answer(request: StubRequest) -> StubAnswer:
+    event = to_event(
+        HttpRequest(
+            method=request.method,
+            path=request.path,
+            query=request.query,
+            headers=tuple(request.headers.items()),
+            body=request.body,
+            host=request.headers["host"],
+            source_ip="127.0.0.1",
+        )
+    )
+    # It blocks the loop, which has nothing else to do.
+    response = to_response(api.handler(event, None))
+    return StubAnswer(response.status, response.body)
 
 
 def main() -> None:
     logs.configure("WARNING")
     composition.services()
-    uvicorn.run(
-        Gateway(GatewaySettings(API_KEY, _RATE, _RATE), api.handler),
-        host="127.0.0.1",
-        port=int(os.environ[PORT_VARIABLE]),
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        # A connection that is closed while a request is on its way is an error of the server's, not of the handlers.
-        timeout_keep_alive=_KEEP_ALIVE_S,
-    )
+    asyncio.run(serve(_answer))
 
 
 if __name__ == "__main__":

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import statistics
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
-
-import httpx
 
 from sdfleet.domain.task import RuntimeType
 from sdfleet_bench import workload
-from sdfleet_bench.stubs import service, stub_aws
+from sdfleet_bench.load_client import LoadClient
+from sdfleet_bench.stubs import handler_environment, stub_aws
 from sdfleet_bench.usage import usage_of
-from sdfleet_local.loopback import free_port
+
+#: API Gateway gives up on a function after 29 s.
+_PATIENCE_S = 30.0
+_WARM_UP_S = 2.0
 
 
 @dataclass(frozen=True)
 class LoadCase:
     requests_per_second: float
     seconds: float
+    #: Processes of the handlers, each with one request at a time.
+    environments: int
     aws_latency_ms: Mapping[str, float]
 
 
@@ -43,23 +47,22 @@ class LoadResult:
 
 
 def measure(case: LoadCase) -> LoadResult:
-    with stub_aws(case.aws_latency_ms) as aws:
-        port = free_port()
+    with ExitStack() as running:
+        aws = running.enter_context(stub_aws(case.aws_latency_ms))
         environment = {
             "AWS_ENDPOINT_URL": aws.url,
-            workload.PORT_VARIABLE: str(port),
             **workload.deployment(aws.url, RuntimeType.TEST_PATTERN).to_env(),
             **workload.handler_environment(),
         }
-        url = f"http://127.0.0.1:{port}"
-        with service("sdfleet_bench.handler_server", environment, ready_url=f"{url}/health") as pid:
-            # Threads and connections are opened by the first requests.
-            asyncio.run(_load(url, case.requests_per_second, 2.0))
-            aws.ask("fill", {"items": {}, "messages": {}})
-            before = usage_of(pid)
-            times_ms, statuses, elapsed_s = asyncio.run(_load(url, case.requests_per_second, case.seconds))
-            after = usage_of(pid)
-            calls: dict[str, int] = aws.ask("counts")["calls"]
+        servers = [running.enter_context(handler_environment(environment)) for _ in range(case.environments)]
+        ports = [server.port for server in servers]
+        # Connections are opened by the first requests.
+        asyncio.run(_load(ports, case.requests_per_second, _WARM_UP_S))
+        aws.ask("fill", {"items": {}, "messages": {}})
+        before = sum(usage_of(server.pid).cpu_seconds for server in servers)
+        times_ms, statuses, elapsed_s = asyncio.run(_load(ports, case.requests_per_second, case.seconds))
+        cpu_seconds = sum(usage_of(server.pid).cpu_seconds for server in servers) - before
+        calls: dict[str, int] = aws.ask("counts")["calls"]
     count = len(times_ms)
     percentiles = statistics.quantiles(times_ms, n=100)
     return LoadResult(
@@ -71,7 +74,7 @@ def measure(case: LoadCase) -> LoadResult:
         p99_ms=percentiles[98],
         longest_ms=max(times_ms),
         aws_ms=sum(number * _latency_ms(call, case.aws_latency_ms) for call, number in calls.items()) / count,
-        cpu_ms_per_request=1000 * (after.cpu_seconds - before.cpu_seconds) / count,
+        cpu_ms_per_request=1000 * cpu_seconds / count,
     )
 
 
@@ -80,28 +83,25 @@ def _latency_ms(call: str, latencies_ms: Mapping[str, float]) -> float:
     return latencies_ms.get(name, 0.0)
 
 
-async def _load(url: str, rate: float, seconds: float) -> tuple[list[float], Counter[str], float]:
+async def _load(ports: list[int], rate: float, seconds: float) -> tuple[list[float], Counter[str], float]:
     times_ms: list[float] = []
     statuses: Counter[str] = Counter()
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    async with httpx.AsyncClient(base_url=url, timeout=30.0, limits=limits, trust_env=False) as client:
+    client = LoadClient(ports)
 
-        async def request(number: int, due: float) -> None:
-            try:
-                answer = await client.post(
-                    "/v1alpha2",
-                    content=json.dumps(workload.api_request(number)),
-                    headers={"x-api-key": workload.API_KEY, "content-type": "application/json"},
-                )
-                statuses[str(answer.status_code)] += 1
-            except httpx.HTTPError as error:
-                statuses[type(error).__name__] += 1
-            times_ms.append(1000 * (time.monotonic() - due))
+    async def request(number: int, due: float) -> None:
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                statuses[str(await client.post("/v1alpha2", workload.api_request(number)))] += 1
+        except (OSError, EOFError) as error:
+            statuses[type(error).__name__] += 1
+        times_ms.append(1000 * (time.monotonic() - due))
 
-        began = time.monotonic()
-        async with asyncio.TaskGroup() as requests:
-            for number in range(int(rate * seconds)):
-                due = began + number / rate
-                await asyncio.sleep(max(0.0, due - time.monotonic()))
-                requests.create_task(request(number, due))
-        return times_ms, statuses, time.monotonic() - began
+    began = time.monotonic()
+    async with asyncio.TaskGroup() as requests:
+        for number in range(int(rate * seconds)):
+            due = began + number / rate
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            requests.create_task(request(number, due))
+    elapsed_s = time.monotonic() - began
+    await client.close()
+    return times_ms, statuses, elapsed_s

@@ -32,8 +32,13 @@ class BenchmarkFailed(SdfleetError):
 
 @dataclass(frozen=True)
 class Stub:
-    url: str
+    port: int
+    pid: int
     _client: httpx.Client = field(repr=False)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
     def ask(self, action: str, body: Any = None) -> Any:
         """A word with the stub beside its service."""
@@ -53,9 +58,18 @@ def stub_webui(image_seconds: float) -> Iterator[Stub]:
 
 
 @contextmanager
-def _stub(module: str, *arguments: str) -> Iterator[Stub]:
-    process = subprocess.Popen(  # it ends with us at the latest
-        [sys.executable, "-m", module, *arguments], env=base_environment(), stdout=subprocess.PIPE, text=True
+def handler_environment(environment: Mapping[str, str]) -> Iterator[Stub]:
+    with _stub("sdfleet_bench.handler_server", environment=environment) as server:
+        yield server
+
+
+@contextmanager
+def _stub(module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Iterator[Stub]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        env={**base_environment(), **(environment or {})},
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         assert process.stdout is not None
@@ -63,7 +77,7 @@ def _stub(module: str, *arguments: str) -> Iterator[Stub]:
         if not port:
             raise BenchmarkFailed(f"{module} did not start; its words are above.")
         with httpx.Client(timeout=WAIT_S, trust_env=False) as client:
-            yield Stub(f"http://127.0.0.1:{port}", client)
+            yield Stub(int(port), process.pid, client)
     finally:
         process.kill()
         process.wait()

@@ -15,9 +15,6 @@ from sdfleet.environment import DeploymentEnvironment, HandlerEnvironment, Runti
 from sdfleet_local.plan import REGION
 
 RUNTIME = "bench"
-API_KEY = "benchmark"
-#: Where the handlers' server listens.
-PORT_VARIABLE = "SDFLEET_BENCH_PORT"
 #: Requests before those that are measured: they build clients and open connections.
 WARM_UP = 20
 _INBOX = "sdfleet-bench-inbox"

@@ -86,6 +86,13 @@ def bench_scheduler(
 @click.option("--rate", type=click.FloatRange(min=1.0), default=100.0, show_default=True, help="Requests a second.")
 @click.option("--duration", type=click.FloatRange(min=1.0), default=60.0, show_default=True, help="Seconds.")
 @click.option(
+    "--environments",
+    type=click.IntRange(min=1, max=64),
+    default=8,
+    show_default=True,
+    help="Processes of the handlers; as in Lambda, each answers one request at a time.",
+)
+@click.option(
     "--aws-latency-ms",
     type=AwsLatencies(),
     default="sqs=5,sns=5,s3=5,dynamodb=5",
@@ -93,10 +100,10 @@ def bench_scheduler(
     help="What each call of an AWS service takes; a request makes several, one after another.",
 )
 @_json_option
-def bench_api(rate: float, duration: float, aws_latency_ms: dict[str, float], is_json: bool) -> None:
+def bench_api(rate: float, duration: float, environments: int, aws_latency_ms: dict[str, float], is_json: bool) -> None:
     """A sustained load on the request handlers: errors and the distribution of answer times."""
     with _reported("api", is_json) as results:
-        results.append(load.measure(load.LoadCase(rate, duration, aws_latency_ms)))
+        results.append(load.measure(load.LoadCase(rate, duration, environments, aws_latency_ms)))
 
 
 @bench.command("lambda", context_settings=HELP_NAMES)
