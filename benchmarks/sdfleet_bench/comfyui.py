@@ -84,11 +84,7 @@ def _run_in_own_queue(server: httpx.Client, contents: list[JsonObject]) -> list[
 
 def _run_through_the_scheduler(server: httpx.Client, case: ComfyUiCase) -> tuple[list[tuple[float, float]], QueueUsage]:
     filling = workload.filling(_contents(case.prompts, case.work_seconds), TaskType.PIPELINE)
-    scheduler = "sdfleet_bench.remembering_scheduler"
-    with (
-        stub_aws(case.aws_latency_ms) as aws,
-        running_scheduler(aws, RuntimeType.COMFYUI, case.url, module=scheduler) as pid,
-    ):
+    with stub_aws(case.aws_latency_ms) as aws, running_scheduler(aws, RuntimeType.COMFYUI, case.url) as pid:
         before = set(server.get("/history").json())
         usage = through_the_queue(aws, pid, filling)
         ids = set(server.get("/history").json()) - before

@@ -118,9 +118,7 @@ def through_the_queue(aws: Stub, pid: int, filling: Mapping[str, Mapping[str, ob
 
 
 @contextmanager
-def running_scheduler(
-    aws: Stub, kind: RuntimeType, runtime_url: str, *, module: str = "sdfleet_scheduler"
-) -> Iterator[int]:
+def running_scheduler(aws: Stub, kind: RuntimeType, runtime_url: str) -> Iterator[int]:
     """Its process id, once it would take a task."""
     port = free_port()
     environment = {
@@ -129,7 +127,7 @@ def running_scheduler(
         **workload.deployment(aws.url, kind).to_env(),
         **SchedulerEnvironment(runtime=workload.RUNTIME, runtime_url=runtime_url, port=port).to_env(),
     }
-    with service(module, environment, ready_url=f"http://127.0.0.1:{port}/readyz") as pid:
+    with service("sdfleet_scheduler", environment, ready_url=f"http://127.0.0.1:{port}/readyz") as pid:
         yield pid
 
 
