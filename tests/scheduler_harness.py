@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from builders import INSTANCE, OUTPUT_BUCKET, a_deployment, a_queued_task, a_runtime_environment
+from sdfleet.aws.clock import SystemClock
 from sdfleet.domain.task import RuntimeType, Task
 from sdfleet.domain.wire import messages
 from sdfleet.environment import SchedulerEnvironment
@@ -194,3 +195,13 @@ class Harness:
 
     def outputs(self) -> list[str]:
         return [url for url in self.artifacts.urls() if url.startswith(f"s3://{OUTPUT_BUCKET}/")]
+
+
+def a_real_time_harness(runtime: ScriptedRuntime, *, visibility_s: float = 0.9) -> Harness:
+    return Harness(runtime, clock=SystemClock(), visibility=timedelta(seconds=visibility_s))
+
+
+async def until_claimed(harness: Harness) -> None:
+    async with asyncio.timeout(5):
+        while not harness.runtime.jobs:
+            await asyncio.sleep(0.005)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from datetime import timedelta
 
 import pytest
 
+from behaviours import fails_permanently, fails_transiently, is_lost
 from builders import INBOX_BUCKET, LEASE, NOON, OUTPUT_BUCKET, a_running_task
 from scheduler_harness import Harness, ScriptedRuntime, a_generation, succeeds
-from sdfleet.aws.clock import SystemClock
 from sdfleet.domain import names, transitions
 from sdfleet.domain.task import Claim, OutputFormat, TaskStatus
 from sdfleet.domain.wire import messages
@@ -18,34 +17,7 @@ from sdfleet.errors import ServiceUnavailable
 from sdfleet.memory.artifact_store import MemoryArtifactStore
 from sdfleet.memory.clock import FakeClock
 from sdfleet.memory.task_queue import MemoryTaskQueue
-from sdfleet_scheduler.runtimes.base import Generation, Job, ProgressCallback, RuntimeFailure
-
-
-async def fails_permanently(job: Job, on_progress: ProgressCallback) -> Generation:
-    raise RuntimeFailure.permanent("model_not_found", "no such model")
-
-
-async def fails_transiently(job: Job, on_progress: ProgressCallback) -> Generation:
-    raise RuntimeFailure.transient("out_of_memory", "the GPU ran out of memory")
-
-
-async def is_lost(job: Job, on_progress: ProgressCallback) -> Generation:
-    raise RuntimeFailure.lost("connection refused")
-
-
-async def hangs(job: Job, on_progress: ProgressCallback) -> Generation:
-    await asyncio.sleep(30)
-    raise AssertionError("nobody stopped it")
-
-
-def a_real_time_harness(runtime: ScriptedRuntime, *, visibility_s: float = 0.9) -> Harness:
-    return Harness(runtime, clock=SystemClock(), visibility=timedelta(seconds=visibility_s))
-
-
-async def until_claimed(harness: Harness) -> None:
-    async with asyncio.timeout(5):
-        while not harness.runtime.jobs:
-            await asyncio.sleep(0.005)
+from sdfleet_scheduler.runtimes.base import Generation, Job, ProgressCallback
 
 
 async def test_a_task_is_generated_stored_recorded_notified_and_its_message_deleted() -> None:

@@ -97,7 +97,7 @@ async def test_no_message_is_taken_while_a_long_task_runs() -> None:
     stage = Stage()
     stage.expect(600)
     async with stage.playing("a", "b"):
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.12)
         assert stage.status("b") is TaskStatus.QUEUED
         assert len(stage.harness.executor.runs) == 1
 
@@ -105,7 +105,7 @@ async def test_no_message_is_taken_while_a_long_task_runs() -> None:
 async def test_no_message_is_taken_while_nobody_knows_how_long_the_first_takes() -> None:
     stage = Stage()
     async with stage.playing("a", "b"):
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.12)
         assert len(stage.harness.executor.runs) == 1
 
 
@@ -113,7 +113,7 @@ async def test_progress_tells_when_a_long_task_ends() -> None:
     stage = Stage()
     stage.expect(600)
     async with stage.playing("a", "b"):
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.06)
         stage.harness.executor.runs[0].report_progress(0.95)
         await until(lambda: stage.status("b") is TaskStatus.RUNNING)
 
@@ -123,7 +123,7 @@ async def test_no_more_than_one_waits() -> None:
     stage.expect(0.3)
     async with stage.playing("a", "b", "c"):
         await until(lambda: stage.status("b") is TaskStatus.RUNNING)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.06)
         assert stage.status("c") is TaskStatus.QUEUED
 
 
@@ -132,7 +132,7 @@ async def test_nothing_is_taken_ahead_while_the_instance_is_at_risk() -> None:
     stage.expect(0.3)
     stage.harness.may_look_ahead = False
     async with stage.playing("a", "b"):
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.12)
         assert stage.status("b") is TaskStatus.QUEUED
 
 
@@ -155,7 +155,7 @@ async def test_one_that_waits_in_vain_is_given_back_uncounted_and_not_taken_agai
     async with stage.playing("a", "b"):
         await until(lambda: stage.runtime.interrupted == ["b"])
         await until(lambda: stage.status("b") is TaskStatus.QUEUED)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.06)
         assert stage.at_runtime == ["a", "b"]
         assert stage.harness.task("b").attempt == 1
         assert stage.status("a") is TaskStatus.RUNNING

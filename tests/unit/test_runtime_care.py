@@ -5,20 +5,12 @@ from __future__ import annotations
 import sys
 from datetime import timedelta
 
+from behaviours import fails_permanently, fails_transiently
 from scheduler_harness import Harness, ScriptedRuntime, succeeds
 from sdfleet.domain.task import TaskStatus
 from sdfleet.memory.clock import FakeClock
 from sdfleet_scheduler.circuit_breaker import FIRST_PAUSE, TRIPS_AT, CircuitBreaker
 from sdfleet_scheduler.runtime_keeper import MAX_RESTARTS, RESTART_AFTER, RuntimeKeeper, shell_free_command
-from sdfleet_scheduler.runtimes.base import Generation, Job, ProgressCallback, RuntimeFailure
-
-
-async def fails_transiently(job: Job, on_progress: ProgressCallback) -> Generation:
-    raise RuntimeFailure.transient("out_of_memory", "the GPU ran out of memory")
-
-
-async def fails_permanently(job: Job, on_progress: ProgressCallback) -> Generation:
-    raise RuntimeFailure.permanent("model_not_found", "no such model")
 
 
 def a_tripped_breaker(clock: FakeClock) -> CircuitBreaker:

@@ -5,42 +5,15 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+from behaviours import hangs, is_lost
 from builders import LEASE
-from scheduler_harness import Harness, ScriptedRuntime, a_generation, succeeds
-from sdfleet.aws.clock import SystemClock
+from scheduler_harness import Harness, ScriptedRuntime, a_generation, a_real_time_harness, succeeds, until_claimed
 from sdfleet.domain import transitions
 from sdfleet.domain.interruption import Notice, NoticeKind
 from sdfleet.domain.task import TaskStatus
 from sdfleet.domain.wire import messages
 from sdfleet.memory.clock import FakeClock
-from sdfleet_scheduler.runtimes.base import Generation, Job, ProgressCallback, RuntimeFailure
-
-
-async def fails_permanently(job: Job, on_progress: ProgressCallback) -> Generation:
-    raise RuntimeFailure.permanent("model_not_found", "no such model")
-
-
-async def fails_transiently(job: Job, on_progress: ProgressCallback) -> Generation:
-    raise RuntimeFailure.transient("out_of_memory", "the GPU ran out of memory")
-
-
-async def is_lost(job: Job, on_progress: ProgressCallback) -> Generation:
-    raise RuntimeFailure.lost("connection refused")
-
-
-async def hangs(job: Job, on_progress: ProgressCallback) -> Generation:
-    await asyncio.sleep(30)
-    raise AssertionError("nobody stopped it")
-
-
-def a_real_time_harness(runtime: ScriptedRuntime, *, visibility_s: float = 0.9) -> Harness:
-    return Harness(runtime, clock=SystemClock(), visibility=timedelta(seconds=visibility_s))
-
-
-async def until_claimed(harness: Harness) -> None:
-    async with asyncio.timeout(5):
-        while not harness.runtime.jobs:
-            await asyncio.sleep(0.005)
+from sdfleet_scheduler.runtimes.base import Generation, Job, ProgressCallback
 
 
 async def test_a_cancel_of_a_running_task_interrupts_it_and_says_cancelled() -> None:
