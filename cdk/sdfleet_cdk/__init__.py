@@ -1,0 +1,1 @@
+"""The CDK app: what `deploy.sh` makes on an AWS account."""
