@@ -16,7 +16,9 @@
     ├── ServiceUnavailable      an AWS call failed in a way that a repetition may mend
     ├── MalformedMessage        a queue message that is no task message
     ├── ConfigError             file, line, nearest valid key
-    └── LocalModeError          one line that says what to do next
+    ├── LocalModeError          one line that says what to do next
+    └── DeploymentError         a deployment on an account: what happened and what to do
+        └── DeploymentRefused   the state of things does not allow it
 """
 
 from __future__ import annotations
@@ -104,3 +106,11 @@ class ConfigError(SdfleetError):
 
 class LocalModeError(SdfleetError):
     """Local mode could not do this."""
+
+
+class DeploymentError(SdfleetError):
+    """The deployment on the account could not do this."""
+
+
+class DeploymentRefused(DeploymentError):
+    """The state of the deployment does not allow this."""

@@ -8,17 +8,26 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
 
 if TYPE_CHECKING:
+    from mypy_boto3_apigateway import APIGatewayClient
+    from mypy_boto3_autoscaling import AutoScalingClient
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_codebuild import CodeBuildClient
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ecr import ECRClient
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_service_quotas import ServiceQuotasClient
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_sts import STSClient
 
 #: A new connection inside a region takes milliseconds; the SDK's 60 s are half of a Spot notice.
 CONNECT_TIMEOUT_S = 5
@@ -70,9 +79,13 @@ class Clients:
     def ssm(self) -> SSMClient:
         return self._session.client("ssm", endpoint_url=self._endpoint_url, config=_CONFIG)
 
+    @property
+    def region(self) -> str | None:
+        """Where the calls go; None: neither the caller nor the environment nor the profile names a region."""
+        return self._session.region_name
+
     @cached_property
-    def autoscaling(self) -> Any:
-        """Untyped: its stubs are not among what we install."""
+    def autoscaling(self) -> AutoScalingClient:
         return self._session.client("autoscaling", endpoint_url=self._endpoint_url, config=_CONFIG)
 
     @cached_property
@@ -94,3 +107,37 @@ class Clients:
             response_checksum_validation="when_required",
         )
         return self._session.client("s3", endpoint_url=self._endpoint_url, config=_CONFIG.merge(config))
+
+    # What the deployment's commands need beside that.
+
+    @cached_property
+    def apigateway(self) -> APIGatewayClient:
+        return self._session.client("apigateway", endpoint_url=self._endpoint_url, config=_CONFIG)
+
+    @cached_property
+    def cloudformation(self) -> CloudFormationClient:
+        return self._session.client("cloudformation", endpoint_url=self._endpoint_url, config=_CONFIG)
+
+    @cached_property
+    def codebuild(self) -> CodeBuildClient:
+        return self._session.client("codebuild", endpoint_url=self._endpoint_url, config=_CONFIG)
+
+    @cached_property
+    def ec2(self) -> EC2Client:
+        return self._session.client("ec2", endpoint_url=self._endpoint_url, config=_CONFIG)
+
+    @cached_property
+    def ecr(self) -> ECRClient:
+        return self._session.client("ecr", endpoint_url=self._endpoint_url, config=_CONFIG)
+
+    @cached_property
+    def lambda_(self) -> LambdaClient:
+        return self._session.client("lambda", endpoint_url=self._endpoint_url, config=_CONFIG)
+
+    @cached_property
+    def service_quotas(self) -> ServiceQuotasClient:
+        return self._session.client("service-quotas", endpoint_url=self._endpoint_url, config=_CONFIG)
+
+    @cached_property
+    def sts(self) -> STSClient:
+        return self._session.client("sts", endpoint_url=self._endpoint_url, config=_CONFIG)
