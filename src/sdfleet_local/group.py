@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from sdfleet.domain import scaling
 from sdfleet.errors import LocalModeError, SdfleetError
 from sdfleet.ports import Clock
 from sdfleet.telemetry import logs
@@ -21,8 +22,8 @@ log = logs.get_logger(__name__)
 #: Instances that die at boot are replaced more and more slowly: the first at once, then after these.
 FIRST_BACKOFF = timedelta(seconds=1)
 LONGEST_BACKOFF = timedelta(seconds=30)
-#: A group that may sleep does so after this long without a message: a picture every few minutes keeps it awake.
-SLEEP_AFTER = timedelta(minutes=5)
+#: A group that may sleep has one instance or none.
+_SLEEPER = scaling.Limits(0, scaling.WAKE_CAPACITY)
 #: How often a sleeping group looks at its queue: the fast scaler's seconds.
 DEPTH_INTERVAL = timedelta(seconds=1)
 
@@ -37,7 +38,7 @@ class LocalGroup:
         launcher: Launcher,
         clock: Clock,
         depth: Callable[[], int],
-        sleep_after: timedelta = SLEEP_AFTER,
+        sleep_after: timedelta = scaling.DEFAULT_IDLE_AFTER,
         hook: TerminationHook | None = None,
     ) -> None:
         """`capacity` 0: starts at zero, one instance comes with the first message and goes after `sleep_after`.
@@ -226,7 +227,18 @@ class LocalGroup:
             return
         if depth:
             self._busy_at = now
-        desired = 1 if depth or (self._desired and now - self._busy_at < self._sleep_after) else 0
+        # Counted as waiting, those in flight too: whose instance was taken away comes back to the queue.
+        if scaling.wakes(capacity=self._desired, visible=depth):
+            desired = scaling.WAKE_CAPACITY
+        else:
+            desired = scaling.stepped_down(
+                _SLEEPER,
+                capacity=self._desired,
+                visible=depth,
+                in_flight=0,
+                empty_for=now - self._busy_at,
+                idle_after=self._sleep_after,
+            )
         if desired != self._desired:
             log.info("group.scaled", group=self.name, desired=desired, depth=depth)
             self._desired = desired

@@ -5,8 +5,8 @@ import itertools
 import pytest
 
 from local_group_bench import SECOND, Bench
+from sdfleet.domain.scaling import DEFAULT_IDLE_AFTER
 from sdfleet.errors import LocalModeError
-from sdfleet_local.group import SLEEP_AFTER
 from sdfleet_local.member import SPOT_NOTICE, TERMINATION_PATIENCE
 
 
@@ -122,7 +122,7 @@ def test_a_group_of_zero_wakes_with_a_message_and_sleeps_when_it_is_empty_for_a_
     assert bench.states() == ["Pending"]
     instance = bench.in_service()[0]
     bench.depth = 0
-    bench.tick(SLEEP_AFTER - 2 * SECOND)
+    bench.tick(DEFAULT_IDLE_AFTER - 2 * SECOND)
     assert bench.states() == ["InService"]
     bench.tick(3 * SECOND)
     assert bench.states() == ["Terminating:Wait"]

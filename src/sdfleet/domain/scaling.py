@@ -1,0 +1,117 @@
+"""Queue depth to capacity: the step table, the wake from zero and the way down, as data and arithmetic.
+
+The one place for these numbers: the template's policies and alarms, local mode, the fast scaler and the simulator read
+them here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True)
+class Step:
+    #: Holds from so many visible messages on, up to the next step's first.
+    from_messages: int
+    #: Instances more.
+    add: int
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A step as Auto Scaling has it: bounds relative to the alarm's threshold, lower inclusive, upper exclusive."""
+
+    lower: int
+    #: None: no upper bound.
+    upper: int | None
+    add: int
+
+
+@dataclass(frozen=True)
+class StepTable:
+    """Below the first step the capacity stays."""
+
+    steps: tuple[Step, ...]
+
+    def __post_init__(self) -> None:
+        """Raises:
+        ValueError: the steps do not rise.
+        """
+        if not self.steps:
+            raise ValueError("a step table needs at least one step")
+        if self.steps[0].from_messages < 1:
+            raise ValueError("the first step must begin at one message or more")
+        for earlier, later in zip(self.steps, self.steps[1:], strict=False):
+            if later.from_messages <= earlier.from_messages or later.add <= earlier.add:
+                raise ValueError("each step must begin at more messages and add more instances than the one before")
+
+    @property
+    def threshold(self) -> int:
+        """Visible messages from which the policy acts: its alarm's threshold."""
+        return self.steps[0].from_messages
+
+    def addition(self, visible: int) -> int:
+        """Instances that `visible` messages ask for, on top of those there are."""
+        return max((step.add for step in self.steps if visible >= step.from_messages), default=0)
+
+    def intervals(self) -> tuple[Interval, ...]:
+        uppers: Sequence[int | None] = [*(step.from_messages - self.threshold for step in self.steps[1:]), None]
+        return tuple(
+            Interval(step.from_messages - self.threshold, upper, step.add)
+            for step, upper in zip(self.steps, uppers, strict=True)
+        )
+
+
+#: The EC2 guide's: 10 to 49 messages one more, 50 to 100 two, over 100 three (seed 003, "Auto Scaling Policies").
+DEFAULT_STEPS = StepTable((Step(10, 1), Step(50, 2), Step(101, 3)))
+
+#: What a fleet at zero gets for its first message: the step table leaves 1 to 9 messages waiting for ever.
+WAKE_CAPACITY = 1
+#: Instances fewer, each time a fleet is found empty.
+SCALE_IN_STEP = 1
+#: A fleet counts as empty after this long without a message (the seeds' `cooldownPeriod`): a picture every few
+#: minutes keeps it awake.
+DEFAULT_IDLE_AFTER = timedelta(seconds=300)
+#: From launch to the first picture (the seeds' 300 s): until then a new instance does not count as one too few.
+DEFAULT_WARM_UP = timedelta(seconds=300)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """A group's least and greatest size."""
+
+    least: int
+    greatest: int
+
+
+def is_empty(*, visible: int, in_flight: int) -> bool:
+    """Nothing waits and nothing runs: the only state in which a fleet may shrink."""
+    return visible + in_flight == 0
+
+
+def wakes(*, capacity: int, visible: int) -> bool:
+    """Whether a fleet at zero gets its first instance."""
+    return capacity == 0 and visible > 0
+
+
+def stepped_up(table: StepTable, limits: Limits, *, capacity: int, visible: int) -> int:
+    """The capacity after the step policy, and the wake from zero, have looked once.
+
+    `capacity` counts the instances that are warming up too: what was ordered is not ordered again.
+    """
+    addition = table.addition(visible)
+    if addition == 0 and wakes(capacity=capacity, visible=visible):
+        addition = WAKE_CAPACITY
+    # An operator may have set more than the greatest size; growing never takes anything away.
+    return max(capacity, min(limits.greatest, capacity + addition))
+
+
+def stepped_down(
+    limits: Limits, *, capacity: int, visible: int, in_flight: int, empty_for: timedelta, idle_after: timedelta
+) -> int:
+    """The capacity after the scale-in policy has looked once. `empty_for`: how long the queue has been empty."""
+    if not is_empty(visible=visible, in_flight=in_flight) or empty_for < idle_after:
+        return capacity
+    return max(min(capacity, limits.least), capacity - SCALE_IN_STEP)
