@@ -7,23 +7,18 @@ from pathlib import Path as FilePath
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from sdfleet.config.model import MEANING, ApiGatewayConfig, Config, InputsConfig, RuntimeConfig, ThrottleConfig
-from sdfleet.config.rules import Problem, runtime_problems
+from sdfleet.config.keys import keys_at
+from sdfleet.config.model import RULES, Config
+from sdfleet.config.problem import Problem
+from sdfleet.config.rules import problems_of
+from sdfleet.config.section import MEANING
 from sdfleet.config.source import Source
 from sdfleet.domain.content import Path
 from sdfleet.errors import ConfigError
 
-#: The sections by their path, a list's index as 0.
-_SECTIONS: dict[Path, type[BaseModel]] = {
-    (): Config,
-    ("APIGW",): ApiGatewayConfig,
-    ("APIGW", "throttle"): ThrottleConfig,
-    ("modelsRuntime", 0): RuntimeConfig,
-    ("inputs",): InputsConfig,
-}
 #: Keys of the EKS guidance (its config.yaml, modelsRuntime) that mean something to Kubernetes only.
 _EKS_KEYS = {
     "namespace": "there are no Kubernetes namespaces here; remove it",
@@ -56,13 +51,18 @@ def load(path: FilePath) -> Config:
     ConfigError: every problem, one a line: `config/config.yaml:12: modelsRuntime[0].name is ...; ...`.
     """
     source = Source.read(path)
-    problems = [*source.problems, *runtime_problems(source.values.get("modelsRuntime"))]
+    problems = list(source.problems)
     try:
         config = Config.model_validate(source.values)
     except ValidationError as error:
-        problems += [_problem(details) for details in error.errors() if details["loc"]]
-    if not problems:
-        return config
+        for details in error.errors():
+            problems += details["ctx"]["problems"] if details["type"] == RULES else [_problem(details)]
+        if all(details["type"] != RULES for details in error.errors()):
+            # The model does not look at what must fit together before each value is right by itself.
+            problems += problems_of(source.values)
+    else:
+        if not problems:
+            return config
     lines = sorted((source.line(problem.path), problem.text) for problem in problems)
     raise ConfigError("\n".join(f"{path}:{line}: {_sentence(text)}" for line, text in lines))
 
@@ -76,7 +76,7 @@ def _problem(details: ErrorDetails) -> Problem:
     if kind == "extra_forbidden":
         return Problem(path, _unknown_key(path))
     if kind == "missing":
-        return Problem(path, "is missing; every entry of the list needs it")
+        return Problem(path, f"is missing; every {'entry of the list' if _in_list(path) else 'such section'} needs it")
     meaning = _MEANINGS.get(kind)
     if meaning is None:
         return Problem(path, f"does not fit: {details['msg']}")
@@ -88,7 +88,7 @@ def _unknown_key(path: Path) -> str:
     key = str(path[-1])
     if path[0] == "modelsRuntime" and key in _EKS_KEYS:
         return f"is a key of the EKS guidance only: {_EKS_KEYS[key]}"
-    keys = valid_keys(path[:-1])
+    keys = keys_at(Config, path[:-1])
     by_lower_case = {name.lower(): name for name in keys}
     nearest = difflib.get_close_matches(key.lower(), by_lower_case, n=1)
     if nearest:
@@ -96,10 +96,8 @@ def _unknown_key(path: Path) -> str:
     return f"is no known key; there are {', '.join(keys)}"
 
 
-def valid_keys(path: Path) -> list[str]:
-    """The keys that may stand in the section at `path`."""
-    section = _SECTIONS[tuple(0 if isinstance(part, int) else part for part in path)]
-    return [field.alias or name for name, field in section.model_fields.items()]
+def _in_list(path: Path) -> bool:
+    return len(path) > 1 and isinstance(path[-2], int)
 
 
 def _shown(value: Any) -> str:

@@ -2,149 +2,69 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from sdfleet.config.rules import runtime_problems
-from sdfleet.domain.names import RUNTIME_NAME
-from sdfleet.domain.task import DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT, RuntimeType
-from sdfleet.domain.wire.requests import MAX_TIMEOUT_S
+from sdfleet.config.api import ApiGatewayConfig, DomainNameConfig, InputsConfig
+from sdfleet.config.network import NetworkConfig
+from sdfleet.config.operations import AlarmsConfig, ImagePipelineConfig, OutputsConfig, RetentionConfig
+from sdfleet.config.rules import problems_of
+from sdfleet.config.runtime import RuntimeConfig
+from sdfleet.config.section import BucketArn, EmailAddress, Region, Section, StackName, TagKey, TagValue
+from sdfleet.domain.task import RuntimeType
 
 DEFAULT_MODEL = "v1-5-pruned-emaonly.safetensors"
-#: Type of the errors whose message stands after "must be".
-MEANING = "sdfleet_meaning"
-_BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
-_MIB = 1024 * 1024
+#: Type of the error that carries what does not fit together: `ctx["problems"]`.
+RULES = "sdfleet_rules"
 #: S3 signs for seven days at most (User Guide, presigned URLs).
 _MAX_LINK_LIFETIME_S = 7 * 24 * 3600
 
 
-def _like(pattern: str, meaning: str) -> AfterValidator:
-    return AfterValidator(_matcher(re.compile(pattern), meaning))
-
-
-def _matcher(pattern: re.Pattern[str], meaning: str) -> Callable[[str], str]:
-    def match(value: str) -> str:
-        if pattern.fullmatch(value) is None:
-            raise PydanticCustomError(MEANING, "{meaning}", {"meaning": meaning})
-        return value
-
-    return match
-
-
-#: Short enough for every name that is made from it (SQS: 80 characters with the runtime's).
-StackName = Annotated[str, _like(r"[A-Za-z][A-Za-z0-9-]{0,31}", "1 to 32 letters, digits and hyphens, a letter first")]
-RuntimeName = Annotated[
-    str, _like(RUNTIME_NAME.pattern, "1 to 31 lower-case letters, digits and hyphens, a letter first")
-]
-StageName = Annotated[str, _like(r"[A-Za-z0-9_-]{1,128}", "1 to 128 letters, digits, hyphens and underscores")]
-BucketArn = Annotated[str, _like(f"arn:aws[a-z-]*:s3:::{_BUCKET}", "a bucket's ARN such as arn:aws:s3:::my-models")]
-BucketName = Annotated[str, _like(_BUCKET, "a bucket's name, without s3://")]
-HostName = Annotated[
-    str,
-    _like(
-        r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?",
-        "a host or host:port, without http:// and without a path",
-    ),
-]
-ModelFilename = Annotated[
-    str, _like(r"(?!.*\.\.)[^/\s][^\n\\]{0,254}", "a file name such as model.safetensors, without .. or a leading /")
-]
-
-
-#: Keys of the seed documents, and units, that are not plain camel case.
-_KEYS = {"api_gateway": "APIGW", "runtimes": "modelsRuntime", "max_size_mib": "maxSizeMiB"}
-
-
-def _key(name: str) -> str:
-    return _KEYS.get(name) or to_camel(name)
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        alias_generator=_key,
-        validate_by_name=True,
-        validate_by_alias=True,
-    )
-
-
-class ThrottleConfig(_Section):
-    """What API Gateway lets through, for everyone together."""
-
-    #: Requests a second.
-    rate_limit: float = Field(default=30, gt=0, le=10_000, allow_inf_nan=False)
-    #: Requests at once.
-    burst_limit: int = Field(default=50, ge=1, le=5_000)
-
-
-class ApiGatewayConfig(_Section):
-    stage_name: StageName = "prod"
-    throttle: ThrottleConfig = ThrottleConfig()
-
-
-class RuntimeConfig(_Section):
-    """One runtime and its fleet."""
-
-    name: RuntimeName
-    type: RuntimeType = Field(strict=False)
-    #: sdwebui: the model of a static runtime, or what a dynamic one starts with. v1alpha1 requests are routed by it.
-    model_filename: ModelFilename | None = None
-    #: sdwebui: a request may name another model of the bucket.
-    dynamic_model: bool = False
-    #: Seconds that one try of a task may take, unless the request says otherwise.
-    task_timeout_s: int = Field(default=int(DEFAULT_TIMEOUT.total_seconds()), ge=1, le=MAX_TIMEOUT_S)
-    #: Counted tries before a task fails for good.
-    max_attempts: int = Field(default=DEFAULT_MAX_ATTEMPTS, ge=1, le=10)
-
-    @property
-    def task_timeout(self) -> timedelta:
-        return timedelta(seconds=self.task_timeout_s)
-
-
-class InputsConfig(_Section):
-    """What links in a request may point at, beside public addresses and the service's own buckets."""
-
-    allowed_hosts: tuple[HostName, ...] = Field(default=(), strict=False)
-    allowed_buckets: tuple[BucketName, ...] = Field(default=(), strict=False)
-    #: One input's largest size. An instance holds the inputs of two tasks in memory.
-    max_size_mib: int = Field(default=64, ge=1, le=1024)
-
-    @property
-    def max_size_bytes(self) -> int:
-        return self.max_size_mib * _MIB
-
-
-class Config(_Section):
+class Config(Section):
     """config/config.yaml."""
 
     stack_name: StackName = "sdfleet"
-    #: None: no model bucket, hence no dynamic model look-ups.
+    """The deployment's name (its id): all its parts carry it."""
+    region: Region | None = None
+    """Where it is deployed. null: where the AWS command line points; -R overrides both."""
     model_bucket_arn: BucketArn | None = None
+    """Where the models lie (folders as in the WebUI). null: no model bucket, hence no choice of models."""
+    api: bool | None = None
+    """The REST API. null: yes, but in China only with a domainName. false: requests come through the request topic
+    only."""
     api_gateway: ApiGatewayConfig = ApiGatewayConfig()
+    domain_name: DomainNameConfig | None = None
+    """A domain of yours for the API. null: API Gateway's own."""
     runtimes: tuple[RuntimeConfig, ...] = Field(
         default=(RuntimeConfig(name="sdruntime", type=RuntimeType.SDWEBUI, model_filename=DEFAULT_MODEL),),
         strict=False,
     )
+    """One fleet and one queue each."""
     inputs: InputsConfig = InputsConfig()
-    #: Requests that may wait for their task's end at once (`Prefer: wait`); 0: none.
     waiting_cap: int = Field(default=20, ge=0, le=1000)
-    #: Lifetime of the links in answers, in seconds.
+    """Requests that may wait for their task's end at once (`Prefer: wait`); below the account's Lambda concurrency.
+    0: none."""
     link_lifetime_s: int = Field(default=3600, ge=60, le=_MAX_LINK_LIFETIME_S)
+    """Seconds that the links in answers work. S3's live no longer than their signer's credentials."""
+    outputs: OutputsConfig = OutputsConfig()
+    network: NetworkConfig = NetworkConfig()
+    image_pipeline: ImagePipelineConfig = ImagePipelineConfig()
+    alarm_email: EmailAddress | None = None
+    """Who is told of alarms; AWS asks for a confirmation by mail. null: the topic has no subscriber yet."""
+    alarms: AlarmsConfig = AlarmsConfig()
+    retention: RetentionConfig = RetentionConfig()
+    tags: dict[TagKey, TagValue] = Field(default={}, max_length=40)
+    """On everything that takes tags, for cost reports; AWS takes 50, some of which are ours."""
 
     @model_validator(mode="after")
-    def _runtimes_fit_together(self) -> Self:
-        problems = runtime_problems([runtime.model_dump(by_alias=True) for runtime in self.runtimes])
+    def _parts_fit_together(self) -> Self:
+        problems = problems_of(self.model_dump(by_alias=True))
         if problems:
-            raise ValueError("; ".join(problem.text for problem in problems))
+            text = "; ".join(problem.text for problem in problems)
+            raise PydanticCustomError(RULES, "{text}", {"text": text, "problems": tuple(problems)})
         return self
 
     @property

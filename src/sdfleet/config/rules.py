@@ -3,32 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from sdfleet.domain.content import Path, format_path
+from sdfleet.config.fleet_rules import fleet_problems
+from sdfleet.config.problem import Problem
+from sdfleet.domain.content import Path
 from sdfleet.domain.names import camel_case, model_stem
 from sdfleet.domain.task import RuntimeType
 
 
-@dataclass(frozen=True)
-class Problem:
-    #: Where: `("modelsRuntime", 0, "name")`; empty for the whole file.
-    path: Path
-    #: What is wrong and what to do; reads on from the path.
-    message: str
+def problems_of(values: Mapping[str, Any]) -> list[Problem]:
+    """Of the whole file. What is absent is not missed here: the model puts its default in and asks again."""
+    runtimes = values.get("modelsRuntime")
+    problems = [*_runtime_problems(runtimes), *_network_problems(values.get("network")), *_api_problems(values)]
+    for index, runtime in _mappings(runtimes):
+        path: Path = ("modelsRuntime", index)
+        problems += _code_problems(path, runtime)
+        if isinstance(fleet := runtime.get("fleet"), Mapping):
+            problems += fleet_problems((*path, "fleet"), fleet)
+    return problems
 
-    @property
-    def text(self) -> str:
-        return f"{format_path(self.path)} {self.message}" if self.path else self.message
+
+def _mappings(entries: Any) -> list[tuple[int, Mapping[str, Any]]]:
+    if not isinstance(entries, Sequence) or isinstance(entries, str):
+        return []
+    return [(index, entry) for index, entry in enumerate(entries) if isinstance(entry, Mapping)]
 
 
-def runtime_problems(runtimes: Any) -> list[Problem]:
+def _network_problems(network: Any) -> list[Problem]:
+    if not isinstance(network, Mapping):
+        return []
+    if network.get("vpcId") and not network.get("subnetIds"):
+        return [Problem(("network", "subnetIds"), "is missing; an existing VPC needs the subnets to launch in")]
+    if network.get("subnetIds") and not network.get("vpcId"):
+        return [Problem(("network", "vpcId"), "is missing; subnetIds belong to an existing VPC, name it")]
+    return []
+
+
+def _api_problems(values: Mapping[str, Any]) -> list[Problem]:
+    if values.get("api") is False and values.get("domainName"):
+        return [Problem(("domainName",), "is set while api is false; a domain is for the API, remove one of them")]
+    return []
+
+
+def _code_problems(path: Path, runtime: Mapping[str, Any]) -> list[Problem]:
+    images = runtime.get("images")
+    own_image = images.get("runtime") if isinstance(images, Mapping) else None
+    problems = []
+    for key, kind in (("customNodes", RuntimeType.COMFYUI), ("extensions", RuntimeType.SDWEBUI)):
+        if not runtime.get(key):
+            continue
+        if runtime.get("type") != kind:
+            problems.append(Problem((*path, key), f"is for runtimes of type {kind} only; remove it"))
+        elif own_image:
+            problems.append(
+                Problem(
+                    (*path, key), "goes into the image that is built by us; put it into yours, or remove images.runtime"
+                )
+            )
+    return problems
+
+
+def _runtime_problems(runtimes: Any) -> list[Problem]:
     if not isinstance(runtimes, Sequence) or isinstance(runtimes, str):
         return []
     if not runtimes:
         return [Problem(("modelsRuntime",), "is an empty list; name at least one runtime, or remove the key")]
-    entries = [(index, runtime) for index, runtime in enumerate(runtimes) if isinstance(runtime, Mapping)]
+    entries = _mappings(runtimes)
     problems = [
         Problem(
             ("modelsRuntime", index, "modelFilename"),

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import yaml
 
-from sdfleet.config.rules import Problem
+from sdfleet.config.problem import Problem
 from sdfleet.domain.content import Path
 from sdfleet.errors import ConfigError
 

@@ -1,0 +1,119 @@
+"""A runtime's machines: which, how many, and when there are more or fewer."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+
+from pydantic import Field
+
+from sdfleet.config.section import AmiId, InstanceType, Section, SnapshotId, ZoneName
+
+#: Two sizes of each: price-capacity-optimized needs several pools to choose from.
+DEFAULT_INSTANCE_TYPES = ("g5.xlarge", "g6.xlarge", "g4dn.xlarge", "g5.2xlarge", "g6.2xlarge", "g4dn.2xlarge")
+
+
+class AllocationStrategy(StrEnum):
+    """Of Spot instances (EC2 Auto Scaling User Guide, Allocation strategies)."""
+
+    PRICE_CAPACITY_OPTIMIZED = "price-capacity-optimized"
+    CAPACITY_OPTIMIZED = "capacity-optimized"
+    LOWEST_PRICE = "lowest-price"
+
+
+class VolumeType(StrEnum):
+    GP3 = "gp3"
+    GP2 = "gp2"
+    IO1 = "io1"
+    IO2 = "io2"
+
+
+class ScalingStep(Section):
+    """From so many waiting messages on, add so many instances."""
+
+    from_messages: int = Field(ge=0)
+    """Waiting messages, inclusive; the step ends below the next one's."""
+    add_instances: int = Field(ge=0, le=100)
+    """Instances to add each time the queue is found there."""
+
+
+#: As the seed documents have it: 0-9: none, 10-49: one, 50-100: two, over 100: three.
+DEFAULT_STEPS = (
+    ScalingStep(from_messages=0, add_instances=0),
+    ScalingStep(from_messages=10, add_instances=1),
+    ScalingStep(from_messages=50, add_instances=2),
+    ScalingStep(from_messages=101, add_instances=3),
+)
+
+
+class ScalingConfig(Section):
+    """When the fleet grows and shrinks. From zero, one waiting message wakes one instance whatever the steps say."""
+
+    steps: tuple[ScalingStep, ...] = Field(default=DEFAULT_STEPS, strict=False, min_length=1, max_length=20)
+    """By the queue's depth. The first begins at 0; CloudWatch allows 20."""
+    warmup_s: int = Field(default=300, ge=0, le=3600)
+    """Seconds from an instance's launch until it counts in full: boot, runtime and model, with room."""
+    cooldown_s: int = Field(default=300, ge=60, le=3600, multiple_of=60)
+    """Seconds, in whole minutes, for which nothing may wait or run before the fleet shrinks. A cold start costs
+    more."""
+    fast_scaler: bool = True
+    """Decide within seconds from the queue itself. false: alarms only, which see an idle queue after 1 to 3 minutes."""
+    gpu_utilisation_target: int | None = Field(default=None, ge=10, le=95)
+    """Percent: also keep the fleet's mean GPU utilisation near it. null: by the queue alone, which is enough for
+    most."""
+
+    @property
+    def warmup(self) -> timedelta:
+        return timedelta(seconds=self.warmup_s)
+
+    @property
+    def cooldown(self) -> timedelta:
+        return timedelta(seconds=self.cooldown_s)
+
+
+class VolumeConfig(Section):
+    """Each instance's root volume; always encrypted, gone with its instance. Models lie on the instance's own NVMe."""
+
+    size_gib: int = Field(default=80, ge=20, le=16_384)
+    """GiB: the GPU AMI, two container images and room to pull a release's new ones."""
+    type: VolumeType = Field(default=VolumeType.GP3, strict=False)
+    """The EBS volume type."""
+    iops: int | None = Field(default=None, ge=100, le=80_000)
+    """gp3, io1, io2: operations a second. null: what the price of gp3 includes, 3000."""
+    throughput: int | None = Field(default=300, ge=125, le=2_000)
+    """gp3: MiB a second; 125 cost nothing extra. Faster than it is initialised it cannot be read at boot."""
+    initialization_rate: int | None = Field(default=300, ge=100, le=300)
+    """MiB a second at which a new volume is filled from its snapshot, billed per GiB. null: as blocks are read,
+    slowly."""
+    snapshot_id: SnapshotId | None = None
+    """A snapshot of yours, attached as a second volume with the same settings. null: none."""
+
+
+class FleetConfig(Section):
+    """One Auto Scaling group."""
+
+    instance_types: tuple[InstanceType, ...] = Field(
+        default=DEFAULT_INSTANCE_TYPES, strict=False, min_length=1, max_length=40
+    )
+    """GPU types. At least 4, or Spot capacity is a matter of luck; Auto Scaling takes 40. In China: g4dn only."""
+    zones: tuple[ZoneName, ...] = Field(default=(), strict=False)
+    """Availability zones to launch in. Empty: all zones of the network."""
+    min_size: int = Field(default=0, ge=0, le=1_000)
+    """Instances that always run. 0: nothing costs anything while nobody asks, and the first request waits for a
+    boot."""
+    max_size: int = Field(default=5, ge=1, le=1_000)
+    """Instances at most; also the bill's upper limit."""
+    on_demand_base: int = Field(default=0, ge=0, le=1_000)
+    """The first so many instances are On-Demand; the rest follow onDemandPercentage."""
+    on_demand_percentage: int = Field(default=0, ge=0, le=100)
+    """Percent of the instances above the base that are On-Demand, rounded up by Auto Scaling: any above 0 makes the
+    first one On-Demand."""
+    allocation_strategy: AllocationStrategy = Field(default=AllocationStrategy.PRICE_CAPACITY_OPTIMIZED, strict=False)
+    """How Spot pools are chosen. The default weighs interruptions against price."""
+    capacity_rebalance: bool = True
+    """Launch a replacement when a Spot instance is at elevated risk, before it is taken away."""
+    ami_id: AmiId | None = None
+    """An AMI of yours. null: the image pipeline's, or without it AWS's stock GPU AMI, which pulls containers at
+    boot."""
+    scaling: ScalingConfig = ScalingConfig()
+    volume: VolumeConfig = VolumeConfig()
