@@ -7,7 +7,6 @@ that answers differently the second time (DNS rebinding) gains nothing. Each red
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -16,9 +15,9 @@ from functools import cache
 
 import httpx
 
+from sdfleet.domain.addresses import is_named, is_public
 from sdfleet.errors import SdfleetError
 
-IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 #: Host and port to addresses, as text. Raises OSError when the name does not resolve.
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 
@@ -33,49 +32,9 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _MAX_PORT = 65535
 _OK = 200
 
-#: The only IPv6 block that IANA gives out as global unicast; everything else is special or unassigned.
-_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_NOT_PUBLIC = (
-    ipaddress.IPv6Network("3fff::/20"),  # documentation (RFC 9637); newer than Python 3.11's tables
-    ipaddress.IPv4Network("192.88.99.0/24"),  # 6to4 relays, deprecated (RFC 7526)
-)
-
 
 class FetchFailed(SdfleetError):
     """The link could not be fetched. The message names the host at most, never the path or the query."""
-
-
-def is_public(address: str) -> bool:
-    """Whether an address is one that anybody on the internet could reach, and no machine of ours alone."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return all(_is_public(ip) for ip in _unwrapped(parsed))
-
-
-def _unwrapped(ip: IpAddress) -> tuple[IpAddress, ...]:
-    """The addresses that packets to `ip` really go to: IPv6 has several ways to carry an IPv4 address."""
-    if isinstance(ip, ipaddress.IPv4Address):
-        return (ip,)
-    if ip.ipv4_mapped is not None:
-        return (ip.ipv4_mapped,)
-    if ip.sixtofour is not None:
-        return (ip.sixtofour,)
-    if ip.teredo is not None:
-        return ip.teredo
-    if ip in _NAT64:
-        return (ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF),)
-    return (ip,)
-
-
-def _is_public(ip: IpAddress) -> bool:
-    if isinstance(ip, ipaddress.IPv6Address) and ip not in _GLOBAL_UNICAST:
-        return False
-    if any(ip.version == network.version and ip in network for network in _NOT_PUBLIC):
-        return False
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 
 async def resolve(host: str, port: int) -> Sequence[str]:
@@ -139,8 +98,7 @@ class FetchGuard:
 
     async def _vetted_addresses(self, url: httpx.URL) -> Sequence[str]:
         host, port = _bare_host(url), _port(url)
-        shown = f"[{host}]" if ":" in host else host
-        is_allowed = shown in self._allowed_hosts or f"{shown}:{port}" in self._allowed_hosts
+        is_allowed = is_named(host, port, self._allowed_hosts)
         try:
             addresses = await self._resolver(host, port)
         except (OSError, UnicodeError):

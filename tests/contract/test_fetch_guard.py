@@ -18,7 +18,8 @@ from guard_harness import (
     local_guard,
     refusal_of,
 )
-from sdfleet_scheduler.fetch_guard import MAX_REDIRECTS, FetchGuard, is_public
+from sdfleet.domain.addresses import is_public
+from sdfleet_scheduler.fetch_guard import MAX_REDIRECTS, FetchGuard
 from web_server import a_web_server, answering, redirecting
 
 
