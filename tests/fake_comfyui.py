@@ -83,6 +83,8 @@ class FakeComfyUi:
         self.sockets: dict[str, ServerConnection] = {}
         self.connections = 0
         self.is_dead = False
+        #: As after SIGSTOP: it takes requests and answers none.
+        self.is_mute = False
         self._server: Server | None = None
         self._port = 0
         self._worker: asyncio.Task[None] | None = None
@@ -163,6 +165,8 @@ class FakeComfyUi:
     async def _handle(self, request: httpx.Request) -> httpx.Response:
         if self.is_dead:
             raise httpx.ConnectError("refused", request=request)
+        if self.is_mute:
+            await asyncio.Event().wait()
         path = request.url.path
         is_json = request.headers.get("Content-Type") == "application/json"
         body = json.loads(request.content) if is_json else request.content or dict(request.url.params)

@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from sdfleet.aws.artifact_store import S3ArtifactStore
 from sdfleet.aws.clients import Clients
 from sdfleet.aws.clock import SystemClock
+from sdfleet.aws.instance_health import AutoScalingInstanceHealth
 from sdfleet.aws.lifecycle_hooks import AutoScalingLifecycleHooks
 from sdfleet.aws.model_bucket import S3ModelBucket
 from sdfleet.aws.task_queue import SqsTaskQueue
@@ -92,7 +93,13 @@ async def compose(environ: Mapping[str, str]) -> Parts:
     instruments = Instruments()
     drain = Drain()
     scratch = Path(tempfile.mkdtemp(prefix="sdfleet-"))
-    runtime = build_runtime(served.type, environment.runtime_url, model=served.model_filename, scratch=scratch)
+    runtime = build_runtime(
+        served.type,
+        environment.runtime_url,
+        model=served.model_filename,
+        scratch=scratch,
+        hang_after=environment.hang_after,
+    )
     pace = Pace()
     line = Line(pace, clock)
     health = RuntimeHealth(runtime, instruments, is_busy=lambda: line.is_busy, breaker=CircuitBreaker(clock))
@@ -107,7 +114,14 @@ async def compose(environ: Mapping[str, str]) -> Parts:
         drain_timeout=environment.drain_timeout,
         longest_wait=None if hook is None else interruption.longest_wait(hook.timeout),
     )
-    lifecycle = Lifecycle(hook, watch, drain, clock, instance_id=identity.instance_id)
+    lifecycle = Lifecycle(
+        hook,
+        watch,
+        drain,
+        clock,
+        instance_id=identity.instance_id,
+        health=None if environment.group_name is None else AutoScalingInstanceHealth(clients.autoscaling),
+    )
     queue = SqsTaskQueue(clients.sqs, served.queue_url)
     artifacts = S3ArtifactStore(clients.s3)
     result_topic = SnsTopic(clients.sns, deployment.result_topic_arn)
@@ -167,6 +181,7 @@ async def compose(environ: Mapping[str, str]) -> Parts:
             line,
             clock,
             shell_free_command(environment.runtime_restart_command),
+            restart_after=environment.runtime_restart_after,
             recycle_after=environment.recycle_after_tasks,
             on_hopeless=lambda: drain.begin(
                 Notice(NoticeKind.RUNTIME_HOPELESS, clock.now() + environment.drain_timeout)

@@ -125,6 +125,10 @@ class SchedulerEnvironment:
     link_lifetime_s: int = 3600
     #: Starts the runtime's server again, in words without a shell (`systemctl restart ...`); None: nobody may.
     runtime_restart_command: str | None = None
+    #: A server that has not been ready for this long is restarted: above its longest start.
+    runtime_restart_after_s: float = 180.0
+    #: A task of which the server says nothing for this long hangs. Above the longest step that reports no progress.
+    hang_after_s: float = 600.0
     #: Start an idle server again after this many tasks; None: never.
     recycle_after_tasks: int | None = None
     #: Where the runtime's server finds models, in the model bucket's layout; None: none are fetched.
@@ -140,6 +144,14 @@ class SchedulerEnvironment:
     @property
     def drain_timeout(self) -> timedelta:
         return timedelta(seconds=self.drain_timeout_s)
+
+    @property
+    def runtime_restart_after(self) -> timedelta:
+        return timedelta(seconds=self.runtime_restart_after_s)
+
+    @property
+    def hang_after(self) -> timedelta:
+        return timedelta(seconds=self.hang_after_s)
 
     def to_env(self) -> dict[str, str]:
         return {_SCHEDULER: json.dumps(asdict(self))}

@@ -230,6 +230,26 @@ async def test_a_prompt_that_nothing_of_ours_stands_before_and_that_never_starts
         assert fake.pending == []
 
 
+async def test_two_prompts_that_never_start_do_not_vouch_for_each_other() -> None:
+    async with a_comfyui(hang_after=BRIEF * 2, look_every=BRIEF / 4) as (fake, runtime):
+        fake.running = Submitted("dead-thread", {}, {})
+        assert fake._worker is not None
+        fake._worker.cancel()
+        async with asyncio.timeout(10):
+            failures = await asyncio.gather(*(failure_of(runtime, a_comfyui_job()) for _ in range(2)))
+        assert [failure.kind for failure in failures] == [FailureKind.RUNTIME_LOST] * 2
+
+
+async def test_a_server_that_stops_answering_is_a_hang_before_its_answer_times_out() -> None:
+    async with a_comfyui(hang_after=BRIEF, stop_within=BRIEF) as (fake, runtime):
+        fake.plays.append(until_stopped)
+        job = asyncio.create_task(failure_of(runtime, a_comfyui_job()))
+        await fake.until_running()
+        fake.is_mute = True
+        async with asyncio.timeout(10):
+            assert (await job).kind is FailureKind.RUNTIME_LOST
+
+
 async def test_waiting_behind_a_prompt_of_ours_is_no_hang() -> None:
     async def play(fake: FakeComfyUi, prompt: Submitted) -> None:
         progress = {"type": "progress_state", "data": {"prompt_id": prompt.prompt_id, "nodes": {}}}

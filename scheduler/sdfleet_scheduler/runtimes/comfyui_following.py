@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 from sdfleet.domain.task import JsonObject
@@ -49,7 +50,11 @@ class Follower:
 
     async def _look(self, watch: PromptWatch) -> JsonObject | None:
         try:
-            entry = await self._entry(watch)
+            # A stopped process takes connections and answers none of them.
+            async with asyncio.timeout(self._hang_after.total_seconds()):
+                entry = await self._entry(watch)
+        except TimeoutError:
+            entry = None
         except ServerUnreachable as error:
             if error.is_refused:
                 raise RuntimeFailure.lost("ComfyUI's process ended while it ran this workflow.") from error
@@ -65,12 +70,15 @@ class Follower:
             if entry is not None or not watch.has_ended:
                 return entry
         # The queue before the history: a prompt moves from one to the other in one step.
-        place = await self._server.place_of(watch.prompt_id)
+        places = await self._server.places()
+        place = places.get(watch.prompt_id, Place.NOWHERE)
         entry = await self._server.history(watch.prompt_id)
         if entry is None and place is Place.NOWHERE:
             raise RuntimeFailure.lost("ComfyUI lost this workflow: it is neither in its queue nor in its history.")
-        if place is Place.PENDING and self._socket.watched > 1:
-            # The one before it is ours and has a watch of its own.
+        running = (prompt_id for prompt_id, its_place in places.items() if its_place is Place.RUNNING)
+        if place is Place.PENDING and any(self._socket.is_watched(prompt_id) for prompt_id in running):
+            # The one before it is ours and has a watch of its own. Two that both wait must not vouch for each other:
+            # the execution thread may be dead.
             watch.heard()
         return entry
 

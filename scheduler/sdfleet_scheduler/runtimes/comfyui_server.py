@@ -76,12 +76,14 @@ class ComfyUiServer:
         body = json.dumps({"prompt": graph, "prompt_id": prompt_id, "client_id": client_id})
         return await self._send("POST", "/prompt", content=body, headers={"Content-Type": "application/json"})
 
-    async def place_of(self, prompt_id: str) -> Place:
+    async def places(self) -> dict[str, Place]:
+        """Of every prompt in its queue, whoever sent it, by id."""
         queue = await self._get("/queue")
-        for key, place in (("queue_running", Place.RUNNING), ("queue_pending", Place.PENDING)):
-            if any(entry[1] == prompt_id for entry in queue.get(key, [])):
-                return place
-        return Place.NOWHERE
+        keys = (("queue_pending", Place.PENDING), ("queue_running", Place.RUNNING))
+        return {entry[1]: place for key, place in keys for entry in queue.get(key, [])}
+
+    async def place_of(self, prompt_id: str) -> Place:
+        return (await self.places()).get(prompt_id, Place.NOWHERE)
 
     async def history(self, prompt_id: str) -> JsonObject | None:
         """None until the prompt has ended."""

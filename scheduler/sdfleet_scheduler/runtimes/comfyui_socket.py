@@ -196,6 +196,9 @@ class ComfyUiSocket:
         """How many prompts of ours are at the server."""
         return len(self._watches)
 
+    def is_watched(self, prompt_id: str) -> bool:
+        return prompt_id in self._watches
+
     async def close(self) -> None:
         if self._reader is not None:
             self._reader.cancel()
