@@ -36,12 +36,17 @@ def test_every_message_count_lies_in_one_interval_with_the_tables_addition() -> 
 
 
 @pytest.mark.parametrize(
-    "steps",
-    [(), (Step(0, 1),), (Step(10, 1), Step(10, 2)), (Step(10, 2), Step(50, 1))],
-    ids=["none", "from no message", "the same bound twice", "falling"],
+    ("steps", "complaint"),
+    [
+        ((), "adds instances"),
+        ((Step(0, 0),), "adds instances"),
+        ((Step(0, 1),), "one message or more"),
+        ((Step(10, 1), Step(10, 2)), "more messages"),
+    ],
+    ids=["none", "none that adds", "for no message", "the same bound twice"],
 )
-def test_steps_that_do_not_rise_are_refused(steps: tuple[Step, ...]) -> None:
-    with pytest.raises(ValueError, match="step"):
+def test_steps_that_cannot_be_followed_are_refused(steps: tuple[Step, ...], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
         StepTable(steps)
 
 

@@ -6,7 +6,7 @@ them here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -31,41 +31,44 @@ class Interval:
 
 @dataclass(frozen=True)
 class StepTable:
-    """Below the first step the capacity stays."""
-
     steps: tuple[Step, ...]
 
     def __post_init__(self) -> None:
         """Raises:
-        ValueError: the steps do not rise.
+        ValueError: the steps do not rise, or none adds anything, or one adds for no message.
         """
-        if not self.steps:
-            raise ValueError("a step table needs at least one step")
-        if self.steps[0].from_messages < 1:
-            raise ValueError("the first step must begin at one message or more")
         for earlier, later in zip(self.steps, self.steps[1:], strict=False):
-            if later.from_messages <= earlier.from_messages or later.add <= earlier.add:
-                raise ValueError("each step must begin at more messages and add more instances than the one before")
+            if later.from_messages <= earlier.from_messages:
+                raise ValueError("each step must begin at more messages than the one before")
+        if not self._acting:
+            raise ValueError("a step table needs a step that adds instances")
+        if self.threshold < 1:
+            raise ValueError("a step that adds instances must begin at one message or more")
+
+    @property
+    def _acting(self) -> tuple[Step, ...]:
+        return tuple(itertools.dropwhile(lambda step: step.add <= 0, self.steps))
 
     @property
     def threshold(self) -> int:
         """Visible messages from which the policy acts: its alarm's threshold."""
-        return self.steps[0].from_messages
+        return self._acting[0].from_messages
 
     def addition(self, visible: int) -> int:
         """Instances that `visible` messages ask for, on top of those there are."""
-        return max((step.add for step in self.steps if visible >= step.from_messages), default=0)
+        return next((step.add for step in reversed(self.steps) if visible >= step.from_messages), 0)
 
     def intervals(self) -> tuple[Interval, ...]:
-        uppers: Sequence[int | None] = [*(step.from_messages - self.threshold for step in self.steps[1:]), None]
+        uppers = [*(step.from_messages - self.threshold for step in self._acting[1:]), None]
         return tuple(
             Interval(step.from_messages - self.threshold, upper, step.add)
-            for step, upper in zip(self.steps, uppers, strict=True)
+            for step, upper in zip(self._acting, uppers, strict=True)
         )
 
 
-#: The EC2 guide's: 10 to 49 messages one more, 50 to 100 two, over 100 three (seed 003, "Auto Scaling Policies").
-DEFAULT_STEPS = StepTable((Step(10, 1), Step(50, 2), Step(101, 3)))
+#: The EC2 guide's: up to 9 messages none, 10 to 49 one more, 50 to 100 two, over 100 three (seed 003, "Auto Scaling
+#: Policies").
+DEFAULT_STEPS = StepTable((Step(0, 0), Step(10, 1), Step(50, 2), Step(101, 3)))
 
 #: What a fleet at zero gets for its first message: the step table leaves 1 to 9 messages waiting for ever.
 WAKE_CAPACITY = 1
