@@ -86,7 +86,11 @@ def to_item(task: Task) -> dict[str, Attribute]:
         "artifacts": _json([asdict(artifact) for artifact in task.artifacts]),
         "revision": _number(task.revision),
     }
-    for name, text in (("model", task.model), ("output_url", task.output_url)):
+    for name, text in (
+        ("model", task.model),
+        ("output_url", task.output_url),
+        ("trace_header", task.trace_header),
+    ):
         if text is not None:
             item[name] = _text(text)
     for name, time in (
@@ -139,6 +143,7 @@ def from_item(item: Item) -> Task:
         artifacts=_optional(item, "artifacts", _artifacts, ()),
         output_url=_optional(item, "output_url", str, None),
         error=_optional(item, "error", _failure, None),
+        trace_header=_optional(item, "trace_header", str, None),
         revision=int(_read(item, "revision")),
     )
 
@@ -176,6 +181,7 @@ def _options(text: str) -> TaskOptions:
         timeout_s=fields.get("timeout_s"),
         output_format=OutputFormat(output_format) if output_format else None,
         group=fields.get("group"),
+        callback_url=fields.get("callback_url"),
     )
 
 
