@@ -6,6 +6,7 @@ The API key and the throttling are the gateway's.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -38,7 +39,7 @@ def handle(event: Event, services: Services) -> dict[str, Any]:
     """Never raises: what goes wrong is a problem document."""
     began = services.clock.now()
     method, path = str(event.get("httpMethod")), str(event.get("path"))
-    with logs.bound(request_id=proxy.request_id(event)):
+    with logs.bound(request_id=proxy.request_id(event), **proxy.trace_fields(event)):
         response = _answered(event, services)
         log.info(
             "request.answered",
@@ -69,7 +70,7 @@ def _answered(event: Event, services: Services) -> Response:
 def _submitting(read: Callable[[JsonObject], Draft]) -> RouteHandler:
     def submit(request: Request, services: Services, _parameters: Mapping[str, str]) -> Response:
         since = services.clock.now()
-        draft = with_key_checked(read(read_json(request)), request)
+        draft = replace(with_key_checked(read(read_json(request)), request), trace_header=request.trace_header)
         acceptance = accept(draft, services, idempotency_key=idempotency_key(request))
         wait = preferred_wait(request)
         if wait is None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sdfleet.domain import content, names, workflow
+from sdfleet.domain.callback import parse_target
 from sdfleet.domain.task import ApiVersion, RuntimeType, Submission, TaskType
 from sdfleet.domain.wire.draft import Draft
 from sdfleet.domain.wire.reader import did_you_mean
@@ -35,7 +36,7 @@ def check(draft: Draft, services: Services) -> CheckedSubmission:
         draft, runtime = draft.refused([runtime]), None
     if runtime is not None:
         draft = draft.refused([*_tasktype_problems(draft, runtime), *_model_problems(draft, runtime, services)])
-    draft = draft.refused(_content_problems(draft, runtime))
+    draft = draft.refused([*_content_problems(draft, runtime), *_callback_problems(draft, services.callback_hosts)])
     submission = draft.submission()
     assert runtime is not None  # noqa: S101  no draft without errors lacks it
     return CheckedSubmission(submission, runtime)
@@ -116,6 +117,17 @@ def _model_problems(draft: Draft, runtime: RuntimeEnvironment, services: Service
     else:
         message = f"is not in the model bucket; upload it below {names.CHECKPOINT_PREFIX}, or name another"
     return [FieldError(draft.at.model, message)]
+
+
+def _callback_problems(draft: Draft, named_hosts: Collection[str]) -> list[FieldError]:
+    url = draft.options.callback_url
+    if url is None:
+        return []
+    try:
+        parse_target(url, named_hosts=named_hosts)
+    except ValueError as error:
+        return [FieldError(draft.at.callback_url or "callback_url", str(error))]
+    return []
 
 
 def _content_problems(draft: Draft, runtime: RuntimeEnvironment | None) -> list[FieldError]:

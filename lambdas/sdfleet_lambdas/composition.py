@@ -48,6 +48,8 @@ class Services:
     new_id: Callable[[], str]
     #: Takes seconds.
     sleep: Callable[[float], None]
+    #: Hosts that callbacks may go to although they are not public.
+    callback_hosts: frozenset[str] = frozenset()
 
 
 def build(environ: Mapping[str, str]) -> Services:
@@ -72,6 +74,7 @@ def build(environ: Mapping[str, str]) -> Services:
         link_lifetime=timedelta(seconds=handlers.link_lifetime_s),
         new_id=_random_id,
         sleep=time.sleep,
+        callback_hosts=frozenset(handlers.callback_hosts),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sdfleet.domain import names
 from sdfleet.domain.task import Failure
-from sdfleet.domain.wire import answers
+from sdfleet.domain.wire import answers, messages
 from sdfleet.domain.wire.dead_letters import MEDIA_TYPE, write_dead_letter
 from sdfleet.telemetry import logs, metrics
 from sdfleet_lambdas.composition import Services
@@ -45,6 +45,8 @@ def refuse(
     task_id: str | None,
     runtime: str | None = None,
     context: Any = None,
+    callback_url: str | None = None,
+    trace_header: str | None = None,
 ) -> None:
     """Keep it, and tell its sender, where an id could be read."""
     keep(message, failure.message, services, code=failure.code)
@@ -56,5 +58,11 @@ def refuse(
     told = Failure(failure.code, failure.message[:_MAX_REASON], permanent=failure.permanent)
     services.results.publish(
         answers.refusal_notice(task_id, told, runtime=runtime, context={} if context is None else context),
-        answers.notice_attributes(task_id, runtime=runtime, succeeded=False),
+        answers.refusal_attributes(
+            task_id,
+            runtime=runtime,
+            event=messages.publication_id(message.body) or message.message_id,
+            callback_url=callback_url,
+            trace_header=trace_header,
+        ),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sdfleet.domain import names
+from sdfleet.domain.callback import MAX_URL_LENGTH
 from sdfleet.domain.task import JsonObject, OutputFormat, RuntimeType, TaskStatus, TaskType
 from sdfleet.domain.wire.reader import MAX_ID_LENGTH
 from sdfleet.domain.wire.requests import MAX_GROUP_LENGTH, MAX_PRIORITY, MAX_TIMEOUT_S, TASK_APIS
@@ -56,6 +57,12 @@ _METADATA = _object(
         "tasktype": _reference("TaskType"),
         "prefix": _PREFIX,
         "context": {"description": "Any JSON up to 16 KiB; comes back in the notice."},
+        "callback_url": {
+            "type": "string",
+            "format": "uri",
+            "maxLength": MAX_URL_LENGTH,
+            "description": "https address of yours that the notice is posted to, signed by Standard Webhooks.",
+        },
         "priority": {**_whole(0, MAX_PRIORITY), "default": 0, "description": _PRIORITY},
         "timeout_s": _whole(1, MAX_TIMEOUT_S),
         "output_format": _one_of(OutputFormat),
@@ -66,7 +73,7 @@ _METADATA = _object(
             "description": "The tenant: while it floods the queue, others are served before it.",
         },
     },
-    optional=("id", "prefix", "context", "priority", "timeout_s", "output_format", "group"),
+    optional=("id", "prefix", "context", "callback_url", "priority", "timeout_s", "output_format", "group"),
     closed=True,
 )
 
@@ -99,8 +106,10 @@ _TASK_STATUS = _object(
         "image_link": {**_URLS, "description": "https links to `image_url`, made for this answer."},
         "output_url": _MAYBE_TEXT,
         "context": {"description": "As submitted."},
+        "callback_url": {"type": "string", "description": "As submitted, if it was; without its query."},
         "error": {"anyOf": [_reference("Failure"), {"type": "null"}]},
-    }
+    },
+    optional=("callback_url",),
 )
 
 _RUNTIME = _object(

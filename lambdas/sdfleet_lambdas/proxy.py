@@ -12,10 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sdfleet.domain import trace
 from sdfleet.domain.task import JsonObject
 from sdfleet.errors import FieldError, InvalidRequest
 
 Event = Mapping[str, Any]
+
+_TRACE_HEADERS = ("traceparent", "x-amzn-trace-id")
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,12 @@ class Request:
     body: bytes = field(repr=False)
     #: What stands before `path` in the caller's URL: the stage, or a custom domain's base path.
     base_path: str = ""
+
+    @property
+    def trace_header(self) -> str | None:
+        """The trace that the request belongs to."""
+        traceparent, amzn = (self.headers.get(name, (None,))[-1] for name in _TRACE_HEADERS)
+        return trace.read_header(traceparent=traceparent, amzn_trace_id=amzn)
 
     def header(self, name: str) -> str | None:
         """The header's values, joined as RFC 9110 (5.3) says; None if it is not there."""
@@ -65,6 +74,19 @@ def read(event: Event) -> Request:
         query={name: str(value) for name, value in _mapping(event.get("queryStringParameters")).items()},
         body=_body(event),
         base_path=_base_path(str(context.get("path") or ""), path),
+    )
+
+
+def trace_fields(event: Event) -> dict[str, str]:
+    """What log lines say of the request's trace."""
+    found: dict[str, str] = {}
+    for name, value in _mapping(event.get("headers")).items():
+        if value is not None and name.lower() in _TRACE_HEADERS:
+            found[name.lower()] = str(value)
+    if not found:
+        return {}
+    return trace.log_fields(
+        trace.read_header(traceparent=found.get("traceparent"), amzn_trace_id=found.get("x-amzn-trace-id"))
     )
 
 

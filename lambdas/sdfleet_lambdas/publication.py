@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sdfleet.domain import transitions
-from sdfleet.domain.task import Artifact, JsonObject, Task, TaskStatus
+from sdfleet.domain.task import Artifact, JsonObject, Task
 from sdfleet.domain.wire import answers, messages
 from sdfleet.errors import ClaimLost, ServiceUnavailable, TaskNotFound
 from sdfleet.telemetry import logs
@@ -43,8 +43,7 @@ def announce(task: Task, services: Services) -> Task:
         ServiceUnavailable: the notice is not out, or not marked; doing it again is right.
     """
     links = fresh_links(task.artifacts[: answers.MAX_LISTED_OUTPUTS], services)
-    attributes = answers.notice_attributes(task.id, runtime=task.runtime, succeeded=task.status is TaskStatus.SUCCEEDED)
-    services.results.publish(answers.notice(task, image_link=links), attributes)
+    services.results.publish(answers.notice(task, image_link=links), answers.notice_attributes(task))
     log.info("task.announced", task_id=task.id, status=task.status)
     try:
         return records.update(

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sdfleet.domain import names
+from sdfleet.domain import names, trace
 from sdfleet.domain.task import Failure, JsonObject
+from sdfleet.domain.trace import TRACE_HEADER
 from sdfleet.domain.wire import messages
 from sdfleet.domain.wire.draft import Draft
 from sdfleet.domain.wire.reader import parse_object, refuse_deep
@@ -43,23 +44,41 @@ def _submit(message: QueuedMessage, services: Services) -> None:
         kept_letters.refuse(message, _malformed(error), services, task_id=error.task_id)
         return
     task_id = messages.readable_id(body)
+    attributes = {**message.attributes, **envelope_attributes}
     try:
-        draft = _read(body, {**message.attributes, **envelope_attributes}, services)
+        draft = _read(body, attributes, services)
     except InvalidRequest as error:
         kept_letters.refuse(message, _invalid(error), services, task_id=task_id)
         return
     # Derived, so that a second delivery finds the first one's task.
     origin = messages.publication_id(message.body) or message.message_id
     draft = draft if draft.id is not None else replace(draft, id=f"message-{origin}")
+    draft = replace(draft, trace_header=_trace_header(attributes))
+    callback_url = draft.options.callback_url
     try:
         accept(draft, services, idempotency_key=message_key(origin))
     except InvalidRequest as error:
         failure = _invalid(error)
+        if any(one.path == draft.at.callback_url for one in error.errors):
+            callback_url = None
     except TaskConflict as error:
         failure = Failure("task_conflict", str(error), permanent=True)
     else:
         return
-    kept_letters.refuse(message, failure, services, task_id=task_id, runtime=draft.runtime, context=draft.context)
+    kept_letters.refuse(
+        message,
+        failure,
+        services,
+        task_id=task_id,
+        runtime=draft.runtime,
+        context=draft.context,
+        callback_url=callback_url,
+        trace_header=draft.trace_header,
+    )
+
+
+def _trace_header(attributes: Mapping[str, str]) -> str | None:
+    return trace.read_header(traceparent=attributes.get("traceparent"), amzn_trace_id=attributes.get(TRACE_HEADER))
 
 
 def _read(body: JsonObject, attributes: Mapping[str, str], services: Services) -> Draft:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from http import HTTPStatus
 
 from sdfleet.domain.task import JsonObject, Task, TaskStatus
@@ -29,7 +30,7 @@ _NOT_ECHOED = "{}"
 
 
 def submit(request: Request, services: Services, _parameters: Mapping[str, str]) -> Response:
-    draft = with_key_checked(read_task_api(read_json(request)), request)
+    draft = replace(with_key_checked(read_task_api(read_json(request)), request), trace_header=request.trace_header)
     acceptance = accept(draft, services, idempotency_key=idempotency_key(request))
     return Response(HTTPStatus.OK, {"taskId": acceptance.task_id})
 

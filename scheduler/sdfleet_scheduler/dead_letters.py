@@ -52,7 +52,7 @@ class DeadLetters:
             await offload(
                 self._result_topic.publish,
                 answers.refusal_notice(error.task_id, failure, runtime=self._runtime, context={}),
-                answers.notice_attributes(error.task_id, runtime=self._runtime, succeeded=False),
+                answers.refusal_attributes(error.task_id, runtime=self._runtime, event=message.message_id),
             )
         await lease.delete()
         self._instruments.dead_lettered.inc()

@@ -118,7 +118,7 @@ class Settlement:
                 await offload(self._artifacts.link, artifact.url, lifetime=self._link_lifetime)
                 for artifact in task.artifacts[: answers.MAX_LISTED_OUTPUTS]
             ]
-            attributes = answers.notice_attributes(task.id, runtime=task.runtime, succeeded=task.error is None)
+            attributes = answers.notice_attributes(task)
             await _persistently(offload, self._result_topic.publish, answers.notice(task, image_link=links), attributes)
             await _persistently(
                 record.update, lambda current: transitions.notified(current, run=task.run, now=self._clock.now())

@@ -16,6 +16,7 @@ T = TypeVar("T")
 _DEPLOYMENT = "SDFLEET_DEPLOYMENT"
 _HANDLERS = "SDFLEET_HANDLERS"
 _SCHEDULER = "SDFLEET_SCHEDULER"
+_CALLBACKS = "SDFLEET_CALLBACKS"
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,8 @@ class HandlerEnvironment:
     #: Lifetime of the links in answers; an S3 link lives no longer than its signer's credentials.
     link_lifetime_s: int = 3600
     log_level: str = "INFO"
+    #: Host names (or `host:port`) that callbacks may go to although they are neither public nor speak https.
+    callback_hosts: tuple[str, ...] = ()
 
     def to_env(self) -> dict[str, str]:
         return {_HANDLERS: json.dumps(asdict(self))}
@@ -93,6 +96,29 @@ class HandlerEnvironment:
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
         return _build(cls, environ, _HANDLERS)
+
+
+@dataclass(frozen=True)
+class CallbackEnvironment:
+    """What the delivery of callbacks needs; it knows nothing of the deployment beside it."""
+
+    #: The callback queue, whose messages wait there for their next try.
+    queue_url: str
+    #: SSM parameter of the signing secrets.
+    secret_parameter: str
+    #: As `HandlerEnvironment.callback_hosts`.
+    named_hosts: tuple[str, ...] = ()
+    log_level: str = "INFO"
+
+    def to_env(self) -> dict[str, str]:
+        return {_CALLBACKS: json.dumps(asdict(self))}
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Raises:
+        ConfigError: the variable is missing or does not fit.
+        """
+        return _build(cls, environ, _CALLBACKS)
 
 
 @dataclass(frozen=True)
@@ -131,6 +157,8 @@ class SchedulerEnvironment:
     hang_after_s: float = 600.0
     #: Start an idle server again after this many tasks; None: never.
     recycle_after_tasks: int | None = None
+    #: Start it again when it is idle and takes more main memory than this by its own word; None: never.
+    recycle_above_mib: int | None = None
     #: Where the runtime's server finds models, in the model bucket's layout; None: none are fetched.
     model_directory: str | None = None
     #: What models may take there; None: nine tenths of its disk.

@@ -70,7 +70,7 @@ def test_an_empty_object_is_told_everything_that_is_missing(harness: Harness) ->
 def test_every_independent_error_is_named_at_once(harness: Harness) -> None:
     body = a_request(
         {"override_settings": 3}, id="a b", runtime="nowhere", tasktype="text-to-imag", prefix="../x",
-        callback_url="https://example.org", priority=99, output_format="bmp", colour="red",
+        callback_url="http://example.org", priority=99, output_format="bmp", colour="red",
     )  # fmt: skip
 
     answer = harness.post(body)
@@ -134,8 +134,17 @@ def test_a_context_above_16_kib_is_named(harness: Harness) -> None:
     assert harness.post(a_request(context="x" * 17_000)).bad_paths == ["task.metadata.context"]
 
 
-def test_a_callback_url_is_refused_until_callbacks_are_delivered(harness: Harness) -> None:
-    answer = harness.post(a_request(callback_url="https://example.org/hook"))
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.org/hook", "ftp://example.org/hook", "example.org/hook", "https://", "https://example.org:99999/",
+        "https://user:secret@example.org/", "https://10.0.0.1/", "https://[::1]/", "https://169.254.169.254/",
+        "https://localhost/", "https://intranet/", "https://exam ple.org/", "https://example.org/\r\nx: y",
+        "https://ex\u00e4mple.org/", "https://example.org\\@evil.example/", "https://example.org/" + "x" * 2048, 7, "",
+    ],
+)  # fmt: skip
+def test_a_callback_goes_to_public_https_addresses_only(harness: Harness, url: Any) -> None:
+    answer = harness.post(a_request(callback_url=url))
     assert_problem(answer, 400)
     assert answer.bad_paths == ["task.metadata.callback_url"]
 

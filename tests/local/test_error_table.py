@@ -41,7 +41,7 @@ def paths(problem: dict[str, Any]) -> set[str]:
         (a_body(prefix="../elsewhere"), "task.metadata.prefix"),
         (a_body(prefix="/root"), "task.metadata.prefix"),
         (a_body(context="x" * 17_000), "task.metadata.context"),
-        (a_body(callback_url="https://example.com/"), "task.metadata.callback_url"),
+        (a_body(callback_url="http://example.com/"), "task.metadata.callback_url"),
         (a_body({"init_images": ["no picture"]}, tasktype="image-to-image"), "task.content.init_images[0]"),
         (a_body({"image": "aGVsbG8gd29ybGQh"}, tasktype="extra-single-image"), "task.content.image"),
         (

@@ -126,7 +126,7 @@ def test_a_cancelled_task_is_told_so() -> None:
 
 
 def test_attributes_without_a_runtime_leave_it_out() -> None:
-    assert answers.notice_attributes("a", runtime=None, succeeded=False) == {"id": "a", "result": "false"}
+    assert answers.refusal_attributes("a", runtime=None, event="m") == {"id": "a", "result": "false"}
 
 
 def test_a_refusal_is_a_failure_notice() -> None:

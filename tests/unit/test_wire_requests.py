@@ -157,7 +157,7 @@ def test_a_near_miss_gets_a_hint() -> None:
         ("priority", -1), ("priority", 10), ("priority", True), ("priority", "1"),
         ("timeout_s", 0), ("timeout_s", 12 * 3600), ("timeout_s", 1.5),
         ("output_format", "gif"), ("group", ""), ("group", "x" * 129), ("group", "ü"),
-        ("callback_url", "https://example.org"),
+        ("callback_url", 7), ("callback_url", ""),
     ],
 )  # fmt: skip
 def test_options_have_bounds(field: str, value: Any) -> None:

@@ -116,6 +116,8 @@ class TaskOptions:
     output_format: OutputFormat | None = None
     #: Fairness between tenants: tasks of one group are not served before others only because they came in bulk.
     group: str | None = None
+    #: Where the notice is posted as well. Its query may hold the receiver's secret.
+    callback_url: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,8 @@ class Submission:
     options: TaskOptions = TaskOptions()
     #: The checkpoint the request names, if any.
     model: str | None = None
+    #: The trace the request belongs to, as `trace.read_header` has it.
+    trace_header: str | None = None
 
 
 @dataclass(frozen=True)
@@ -176,6 +180,7 @@ class Task:
     artifacts: tuple[Artifact, ...] = ()
     output_url: str | None = None
     error: Failure | None = None
+    trace_header: str | None = None
     #: Counts the writes of this record; a write expects the revision it has read.
     revision: int = 0
 

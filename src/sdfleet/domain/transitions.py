@@ -102,6 +102,7 @@ def new_task(
         max_attempts=max_attempts,
         options=submission.options,
         model=submission.model,
+        trace_header=submission.trace_header,
     )
 
 

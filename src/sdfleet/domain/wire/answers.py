@@ -8,8 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from sdfleet.domain import names
+from sdfleet.domain.callback import shown_url, webhook_id
 from sdfleet.domain.task import ApiVersion, Failure, JsonObject, Task, TaskStatus
+from sdfleet.domain.trace import TRACE_HEADER
 
+#: Attributes of a notice that is posted to a callback address too; the callback queue's filter asks for the first.
+CALLBACK_URL = "callback_url"
+CALLBACK_ID = "callback_id"
 #: Outputs listed in a notice; all of them are in the `.out` object (wire contract, Limits).
 MAX_LISTED_OUTPUTS = 64
 
@@ -25,7 +30,8 @@ def acceptance(task: Task, *, output_bucket: str) -> JsonObject:
 def status_view(task: Task, *, output_bucket: str, image_link: Sequence[str], now: datetime) -> JsonObject:
     """`GET /v1alpha2/tasks/{id}`."""
     started, ended = task.started_at, task.finished_at
-    return {
+    callback_url = task.options.callback_url
+    view = {
         "id": task.id,
         "runtime": task.runtime,
         "tasktype": task.tasktype,
@@ -44,6 +50,7 @@ def status_view(task: Task, *, output_bucket: str, image_link: Sequence[str], no
         "context": task.context,
         "error": _error(task.error),
     }
+    return view if callback_url is None else {**view, "callback_url": shown_url(callback_url)}
 
 
 def notice(task: Task, *, image_link: Sequence[str] = ()) -> str:
@@ -65,11 +72,46 @@ def refusal_notice(task_id: str, failure: Failure, *, runtime: str | None, conte
     return _notice(task_id, runtime=runtime, context=context, status=TaskStatus.FAILED, error=failure)
 
 
-def notice_attributes(task_id: str, *, runtime: str | None, succeeded: bool) -> dict[str, str]:
-    """For filtering subscriptions."""
-    attributes = {"id": task_id, "result": "true" if succeeded else "false"}
+def notice_attributes(task: Task) -> dict[str, str]:
+    """For filtering subscriptions; with a callback's address also for its delivery."""
+    return _attributes(
+        task.id,
+        runtime=task.runtime,
+        succeeded=task.status is TaskStatus.SUCCEEDED,
+        callback_url=task.options.callback_url,
+        event=task.run,
+        trace_header=task.trace_header,
+    )
+
+
+def refusal_attributes(
+    task_id: str, *, runtime: str | None, event: str, callback_url: str | None = None, trace_header: str | None = None
+) -> dict[str, str]:
+    """As `notice_attributes`; `event` names the refused message, the same however often it is refused."""
+    return _attributes(
+        task_id, runtime=runtime, succeeded=False, callback_url=callback_url, event=event, trace_header=trace_header
+    )
+
+
+def _attributes(
+    task_id: str,
+    *,
+    runtime: str | None,
+    succeeded: bool,
+    callback_url: str | None,
+    event: str,
+    trace_header: str | None,
+) -> dict[str, str]:
+    attributes = {
+        "id": task_id,
+        "result": "true" if succeeded else "false",
+        "runtime": runtime,
+        CALLBACK_URL: callback_url,
+        CALLBACK_ID: webhook_id(task_id, event) if callback_url else None,
+        TRACE_HEADER: trace_header,
+    }
     # SNS refuses an empty attribute value.
-    return {**attributes, "runtime": runtime} if runtime else attributes
+    return {name: value for name, value in attributes.items() if value}
 
 
 def _notice(

@@ -20,6 +20,8 @@ class FieldPaths:
     model: str
     #: Empty where the content is the body itself (v1alpha1).
     content: str
+    #: None where the form has no such field.
+    callback_url: str | None = None
     #: Fields of the content that the caller wrote elsewhere: where they are now, where they were.
     moved: tuple[tuple[str, str], ...] = ()
 
@@ -48,6 +50,7 @@ class Draft:
     context: Any = field(default_factory=dict, repr=False)
     options: TaskOptions = field(default_factory=TaskOptions)
     model: str | None = None
+    trace_header: str | None = None
     errors: tuple[FieldError, ...] = ()
 
     def refused(self, errors: Iterable[FieldError]) -> Draft:
@@ -75,4 +78,5 @@ class Draft:
             context=self.context,
             options=self.options,
             model=self.model,
+            trace_header=self.trace_header,
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from sdfleet.domain import names
 from sdfleet.domain.task import JsonObject, Task
+from sdfleet.domain.trace import TRACE_HEADER
 from sdfleet.domain.wire.reader import parse_json, refuse_deep
 from sdfleet.errors import InvalidRequest, MalformedMessage
 
@@ -53,7 +54,8 @@ def write_message(task: Task, content: JsonObject) -> str:
 
 
 def message_attributes(task: Task) -> dict[str, str]:
-    return {RUNTIME: task.runtime, ACCEPTED: "1"}
+    attributes = {RUNTIME: task.runtime, ACCEPTED: "1"}
+    return {**attributes, TRACE_HEADER: task.trace_header} if task.trace_header else attributes
 
 
 def message_group(task: Task) -> str | None:

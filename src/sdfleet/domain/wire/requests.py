@@ -109,7 +109,13 @@ def _read_task(reader: Reader, task: JsonObject, path: str, *, runtime_required:
         runtime=runtime,
         tasktype=tasktype,
         content=content,
-        at=FieldPaths(f"{at}tasktype", f"{at}runtime", model=choice.path, content=f"{path}content"),
+        at=FieldPaths(
+            f"{at}tasktype",
+            f"{at}runtime",
+            model=choice.path,
+            content=f"{path}content",
+            callback_url=f"{at}callback_url",
+        ),
         prefix=prefix,
         context=context,
         options=options,
@@ -119,11 +125,6 @@ def _read_task(reader: Reader, task: JsonObject, path: str, *, runtime_required:
 
 
 def _read_options(reader: Reader, metadata: JsonObject, at: str) -> TaskOptions:
-    if metadata.get("callback_url") is not None:
-        reader.refuse(
-            f"{at}callback_url",
-            "callbacks are not delivered by this version; subscribe to the result topic, or poll the status route",
-        )
     group = None
     if metadata.get("group") is not None:
         group = reader.text(metadata, "group", f"{at}group")
@@ -132,11 +133,16 @@ def _read_options(reader: Reader, metadata: JsonObject, at: str) -> TaskOptions:
     output_format = None
     if metadata.get("output_format") is not None:
         output_format = reader.choice(metadata, "output_format", f"{at}output_format", OutputFormat)
+    callback_url = None
+    if metadata.get("callback_url") is not None:
+        # Where it may lead only the deployment knows.
+        callback_url = reader.text(metadata, "callback_url", f"{at}callback_url")
     return TaskOptions(
         priority=reader.integer(metadata, "priority", f"{at}priority", low=0, high=MAX_PRIORITY) or 0,
         timeout_s=reader.integer(metadata, "timeout_s", f"{at}timeout_s", low=1, high=MAX_TIMEOUT_S),
         output_format=output_format,
         group=group,
+        callback_url=callback_url,
     )
 
 
@@ -206,5 +212,7 @@ def fingerprint(submission: Submission, runtime: str) -> str:
         "options": [options.priority, options.timeout_s, options.output_format, options.group],
         "content": submission.content,
     }
+    if options.callback_url is not None:
+        canonical["callback_url"] = options.callback_url
     text = json.dumps(canonical, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
