@@ -8,6 +8,25 @@ import re
 #: Metric namespace of everything we publish.
 METRIC_NAMESPACE = "sdfleet"
 
+#: Of the metrics per fleet: its group's name.
+FLEET_DIMENSION = "Fleet"
+#: Counts of ended tasks, and of tasks that an interruption sent back.
+TASKS_SUCCEEDED = "TasksSucceeded"
+TASKS_FAILED = "TasksFailed"
+TASKS_CANCELLED = "TasksCancelled"
+TASKS_INTERRUPTED = "TasksInterrupted"
+#: Seconds from acceptance to the first start, and from there to the end.
+QUEUE_SECONDS = "QueueSeconds"
+RUN_SECONDS = "RunSeconds"
+#: One a minute from each instance: their sum over a minute is the number of instances.
+SPOT_INSTANCES = "SpotInstances"
+ON_DEMAND_INSTANCES = "OnDemandInstances"
+
+#: Tags of instances, readable in the metadata service: what to run, fixed by the launch template's version.
+RELEASE_TAG = "sdfleet-release"
+SCHEDULER_IMAGE_TAG = "sdfleet-scheduler-image"
+RUNTIME_IMAGE_TAG = "sdfleet-runtime-image"
+
 #: Where the seeds' model bucket keeps its checkpoints (seed 001, Model storage).
 CHECKPOINT_PREFIX = "Stable-diffusion/"
 UPLOAD_PREFIX = "uploads/"
@@ -99,6 +118,29 @@ def fleet_name(deployment_id: str, runtime: str) -> str:
 def termination_hook_name(deployment_id: str, runtime: str) -> str:
     """Name of the group's lifecycle hook for instances that go."""
     return f"{fleet_name(deployment_id, runtime)}-termination"
+
+
+def launch_hook_name(deployment_id: str, runtime: str) -> str:
+    """Name of the group's lifecycle hook for instances that come."""
+    return f"{fleet_name(deployment_id, runtime)}-launch"
+
+
+def fleet_log_group(deployment_id: str, runtime: str) -> str:
+    """Log group of a fleet's instances; a stream each for the scheduler, the runtime and the boot."""
+    return f"/sdfleet/{deployment_id}/{runtime}"
+
+
+def image_repository(deployment_id: str, part: str) -> str:
+    """ECR repository of a deployment's own container images. `part`: `scheduler`, or a runtime's name.
+
+    ECR takes lower-case letters only.
+    """
+    return f"sdfleet/{deployment_id.lower()}/{part}"
+
+
+def image_build_project(deployment_id: str) -> str:
+    """The CodeBuild project that builds container images on the account."""
+    return f"{deployment_id}-images"
 
 
 def release_parameter(deployment_id: str, runtime: str, name: str) -> str:
