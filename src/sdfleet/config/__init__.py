@@ -6,6 +6,7 @@ from sdfleet.config.loading import load
 from sdfleet.config.model import Config
 from sdfleet.config.network import Egress, NetworkConfig
 from sdfleet.config.operations import AlarmsConfig, ImagePipelineConfig, OutputsConfig, RetentionConfig
+from sdfleet.config.regions import is_china, load_for, partition_of, placed
 from sdfleet.config.runtime import ImagesConfig, PinnedRepository, RuntimeConfig
 
 __all__ = [
@@ -27,5 +28,9 @@ __all__ = [
     "ScalingStep",
     "VolumeConfig",
     "VolumeType",
+    "is_china",
     "load",
+    "load_for",
+    "partition_of",
+    "placed",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -63,8 +64,17 @@ def load(path: FilePath) -> Config:
     else:
         if not problems:
             return config
+    raise ConfigError(_lines(path, source, problems))
+
+
+def problem_lines(path: FilePath, problems: Iterable[Problem]) -> str:
+    """One line each, with the file and the line in it."""
+    return _lines(path, Source.read(path), problems)
+
+
+def _lines(path: FilePath, source: Source, problems: Iterable[Problem]) -> str:
     lines = sorted((source.line(problem.path), problem.text) for problem in problems)
-    raise ConfigError("\n".join(f"{path}:{line}: {_sentence(text)}" for line, text in lines))
+    return "\n".join(f"{path}:{line}: {_sentence(text)}" for line, text in lines)
 
 
 def _sentence(text: str) -> str:

@@ -72,5 +72,15 @@ class Config(Section):
         return self.model_bucket_arn.rsplit(":", 1)[-1] if self.model_bucket_arn else None
 
     @property
+    def has_api(self) -> bool:
+        """Where the region has one (`regions.placed`)."""
+        return self.api is not False
+
+    @property
+    def has_cdn(self) -> bool:
+        """Where the region has one (`regions.placed`)."""
+        return self.outputs.cdn is not False
+
+    @property
     def link_lifetime(self) -> timedelta:
         return timedelta(seconds=self.link_lifetime_s)

@@ -7,7 +7,15 @@ from datetime import timedelta
 from pydantic import Field
 
 from sdfleet.config.fleet import FleetConfig
-from sdfleet.config.section import Commit, ImageReference, ModelFilename, RepositoryUrl, RuntimeName, Section
+from sdfleet.config.section import (
+    Commit,
+    EnvironmentName,
+    ImageReference,
+    ModelFilename,
+    RepositoryUrl,
+    RuntimeName,
+    Section,
+)
 from sdfleet.domain.task import DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT, RuntimeType
 from sdfleet.domain.wire.requests import MAX_TIMEOUT_S
 
@@ -67,6 +75,8 @@ class RuntimeConfig(Section):
     """Where the server listens in its container. null: 7860 for sdwebui, 8188 for comfyui, 9000 for custom."""
     arguments: tuple[str, ...] = Field(default=(), strict=False)
     """Further command-line arguments of the server, such as --medvram."""
+    environment: dict[EnvironmentName, str] = Field(default={}, max_length=50)
+    """Environment variables of the server's container. Nothing secret: they can be read in the launch template."""
     images: ImagesConfig = ImagesConfig()
     custom_nodes: tuple[PinnedRepository, ...] = Field(default=(), strict=False)
     """comfyui: custom nodes for the image that is built by us. They are code, and run as such: read them."""

@@ -108,6 +108,10 @@ HostedZoneId = Annotated[
     str, _like(r"Z[A-Z0-9]{1,31}", "the id of a Route 53 hosted zone, such as Z0123456789ABCDEFGHIJ")
 ]
 EmailAddress = Annotated[str, _like(r"[^\s@]+@[^\s@]+\.[^\s@.]+", "an e-mail address")]
+EnvironmentName = Annotated[
+    str,
+    _like(r"(?!SDFLEET_|AWS_)[A-Za-z_][A-Za-z0-9_]{0,127}", "a variable's name, not beginning with SDFLEET_ or AWS_"),
+]
 #: Keys with a / cannot be shown in the instance metadata, from where the instances read their own (EC2 User Guide).
 TagKey = Annotated[
     str,
