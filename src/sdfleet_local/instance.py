@@ -99,6 +99,8 @@ class InstanceDescription:
     url: str
     launched_at: str
     log: str
+    #: Its runtime's server; None where there is none.
+    runtime_url: str | None = None
 
 
 def new_instance_id() -> str:
@@ -115,6 +117,7 @@ class SchedulerInstance:
     _process: Child = field(repr=False)
     _listener: MetadataListener = field(repr=False)
     _scratch: Path = field(repr=False)
+    runtime_url: str | None = None
 
     @property
     def identity(self) -> ProcessIdentity | None:
@@ -173,6 +176,7 @@ class SchedulerInstance:
             url=f"http://127.0.0.1:{self.port}",
             launched_at=self.launched_at.isoformat(timespec="seconds"),
             log=str(self._process.log_file),
+            runtime_url=self.runtime_url,
         )
 
     def close(self) -> None:
@@ -211,4 +215,14 @@ class SchedulerLauncher:
             "TMPDIR": str(scratch),
         }
         process = child.start("sdfleet_scheduler", environment=environment, log_file=self.logs / f"{instance_id}.log")
-        return SchedulerInstance(instance_id, metadata, runtime, port, datetime.now(UTC), process, listener, scratch)
+        return SchedulerInstance(
+            instance_id,
+            metadata,
+            runtime,
+            port,
+            datetime.now(UTC),
+            process,
+            listener,
+            scratch,
+            self.schedulers[runtime].runtime_url,
+        )

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sdfleet.domain.task import DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT, RuntimeType
+from sdfleet.environment import SchedulerEnvironment
 
 DEPLOYMENT_ID = "local"
 #: What every instance runs until something rolls out another.
@@ -22,8 +23,13 @@ DEFAULT_PORT = 8080
 class PlannedRuntime:
     name: str
     type: RuntimeType
-    #: The user's own server; None for the test pattern. `{instance_id}` in it: every instance has one of its own.
+    #: The user's own server; None for the test pattern. `{instance_id}` in it, or `{port}` for a free one: every
+    #: instance has one of its own.
     url: str | None = None
+    #: Starts an instance's server again (`SchedulerEnvironment`); may hold `{instance_id}`.
+    restart_command: str | None = None
+    restart_after_s: float = SchedulerEnvironment.runtime_restart_after_s
+    hang_after_s: float = SchedulerEnvironment.hang_after_s
     model_filename: str | None = None
     dynamic_model: bool = False
     timeout_s: int = int(DEFAULT_TIMEOUT.total_seconds())
@@ -50,6 +56,8 @@ class LocalPlan:
     instance_endpoint_url: str | None = None
     #: Of a message in an instance's hands (`SchedulerEnvironment`).
     visibility_s: int = 20
+    #: Until everything answers. Ready within 15 s on two free cores; a busy machine gets four times that.
+    start_patience_s: float = 60.0
     #: What the embedded endpoint's calls take, by service, in milliseconds (`aws_latency`).
     aws_latency_ms: Mapping[str, float] = field(default_factory=dict)
 

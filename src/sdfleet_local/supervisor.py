@@ -39,8 +39,6 @@ from sdfleet_local.state_file import ControlAccess, LocalDirectory, LocalState
 
 log = logs.get_logger(__name__)
 
-#: Ready within 15 s on two free cores; a busy machine gets four times that before it counts as failed.
-START_PATIENCE = timedelta(seconds=60)
 #: A scheduler that fails thrice in a row is not going to start: bad arguments or a broken installation.
 MAX_DEATHS_AT_BOOT = 3
 #: Time for tasks in hand to be given back when the deployment stops; their records end with it anyway.
@@ -164,6 +162,9 @@ class Supervisor:
             runtime.name: SchedulerEnvironment(
                 runtime=runtime.name,
                 runtime_url=runtime.url,
+                runtime_restart_command=runtime.restart_command,
+                runtime_restart_after_s=runtime.restart_after_s,
+                hang_after_s=runtime.hang_after_s,
                 # S3's own links are public in the cloud; here they lead to the endpoint.
                 allowed_hosts=(*self._plan.allowed_hosts, endpoint_host),
                 allowed_buckets=self._plan.allowed_buckets,
@@ -203,15 +204,15 @@ class Supervisor:
         self._save()
 
     def _wait_for(self, what: str, is_true: Callable[[], bool]) -> None:
-        end = time.monotonic() + START_PATIENCE.total_seconds()
+        end = time.monotonic() + self._plan.start_patience_s
         while not is_true():
             self._pause()
             for role, one in self._children.items():
                 if not one.is_running:
                     raise LocalModeError(f"{role} did not start: {one.last_words() or 'it said nothing'}")
             if time.monotonic() > end:
-                seconds = int(START_PATIENCE.total_seconds())
-                raise LocalModeError(f"{what} did not answer within {seconds} s; see {self._directory.logs}.")
+                seconds = self._plan.start_patience_s
+                raise LocalModeError(f"{what} did not answer within {seconds:.0f} s; see {self._directory.logs}.")
 
     def _everything_answers(self) -> bool:
         self._tick()
