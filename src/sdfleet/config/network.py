@@ -6,10 +6,9 @@ import ipaddress
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
-from sdfleet.config.section import MEANING, Section, SubnetId, VpcId
+from sdfleet.config.section import Kind, Section, SubnetId, VpcId
 
 #: Three zones of 2 subnets each, as the EKS guidance lays them out.
 ZONE_COUNT = 3
@@ -24,27 +23,22 @@ class Egress(StrEnum):
     ENDPOINTS = "endpoints"
 
 
-def _cidr(value: str) -> str:
-    network = _network(value)
-    # VPC User Guide: /16 to /28; below /24 six subnets have no room for a fleet.
-    if network is None or not network.is_private or not 16 <= network.prefixlen <= 24:
-        raise PydanticCustomError(
-            MEANING, "{meaning}", {"meaning": "a private IPv4 block between /16 and /24, such as 10.0.0.0/16"}
-        )
-    return value
-
-
-def _network(value: str) -> ipaddress.IPv4Network | None:
+def _is_cidr(value: str) -> bool:
     try:
-        return ipaddress.IPv4Network(value)
+        network = ipaddress.IPv4Network(value)
     except ValueError:
-        return None
+        return False
+    # VPC User Guide: /16 to /28; below /24 six subnets have no room for a fleet.
+    return network.is_private and 16 <= network.prefixlen <= 24
+
+
+_Cidr = Annotated[str, Kind("a private IPv4 block between /16 and /24, such as 10.0.0.0/16", _is_cidr, {})]
 
 
 class NetworkConfig(Section):
     """A VPC of its own over three zones, or an existing one."""
 
-    cidr: Annotated[str, AfterValidator(_cidr)] = "10.0.0.0/16"
+    cidr: _Cidr = "10.0.0.0/16"
     """The own VPC's addresses. Choose others where VPCs are to be peered."""
     vpc_id: VpcId | None = None
     """An existing VPC, with subnetIds. null: an own one."""

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
-from sdfleet.config.section import MEANING, BucketName, InstanceType, Section
+from sdfleet.config.section import BucketName, InstanceType, Kind, Section
 
 #: CloudWatch Logs knows no others (API Reference, PutRetentionPolicy).
 LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
 
 
-def _log_days(value: int) -> int:
-    if value not in LOG_DAYS:
-        raise PydanticCustomError(
-            MEANING, "{meaning}", {"meaning": f"one of CloudWatch's {', '.join(map(str, LOG_DAYS))}"}
-        )
-    return value
+_LogDays = Annotated[
+    int, Kind(f"one of CloudWatch's {', '.join(map(str, LOG_DAYS))}", LOG_DAYS.__contains__, {"enum": [*LOG_DAYS]})
+]
 
 
 class OutputsConfig(Section):
@@ -35,7 +31,7 @@ class OutputsConfig(Section):
 
 
 class RetentionConfig(Section):
-    log_days: Annotated[int, AfterValidator(_log_days)] = 30
+    log_days: _LogDays = 30
     """Days that logs are kept; only CloudWatch's own steps. Task records live 30 days too."""
 
 

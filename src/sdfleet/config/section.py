@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
+from pydantic.config import JsonDict
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from sdfleet.domain.names import RUNTIME_NAME
 
@@ -37,50 +39,63 @@ class Section(BaseModel):
     )
 
 
-def _like(pattern: str, meaning: str) -> AfterValidator:
-    return AfterValidator(_matcher(re.compile(pattern), meaning))
+@dataclass(frozen=True, eq=False)
+class Kind:
+    """What a value must be beyond its type. Stands in `Annotated`; the reference and the schema read it there."""
 
+    #: Stands after "must be".
+    meaning: str
+    accepts: Callable[[Any], bool]
+    json_schema: JsonDict
 
-def _matcher(pattern: re.Pattern[str], meaning: str) -> Callable[[str], str]:
-    def match(value: str) -> str:
-        if pattern.fullmatch(value) is None:
-            raise PydanticCustomError(MEANING, "{meaning}", {"meaning": meaning})
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._checked, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonDict:
+        return {**handler(schema), **self.json_schema}
+
+    def _checked(self, value: Any) -> Any:
+        if not self.accepts(value):
+            raise PydanticCustomError(MEANING, "{meaning}", {"meaning": self.meaning})
         return value
 
-    return match
+
+def like(pattern: str, meaning: str) -> Kind:
+    compiled = re.compile(pattern)
+    return Kind(meaning, lambda value: compiled.fullmatch(value) is not None, {"pattern": f"^(?:{pattern})$"})
 
 
 #: Short enough for every name that is made from it (SQS: 80 characters with the runtime's).
-StackName = Annotated[str, _like(r"[A-Za-z][A-Za-z0-9-]{0,31}", "1 to 32 letters, digits and hyphens, a letter first")]
+StackName = Annotated[str, like(r"[A-Za-z][A-Za-z0-9-]{0,31}", "1 to 32 letters, digits and hyphens, a letter first")]
 RuntimeName = Annotated[
-    str, _like(RUNTIME_NAME.pattern, "1 to 31 lower-case letters, digits and hyphens, a letter first")
+    str, like(RUNTIME_NAME.pattern, "1 to 31 lower-case letters, digits and hyphens, a letter first")
 ]
-StageName = Annotated[str, _like(r"[A-Za-z0-9_-]{1,128}", "1 to 128 letters, digits, hyphens and underscores")]
-BucketArn = Annotated[str, _like(f"arn:aws[a-z-]*:s3:::{_BUCKET}", "a bucket's ARN such as arn:aws:s3:::my-models")]
-BucketName = Annotated[str, _like(_BUCKET, "a bucket's name, without s3://")]
+StageName = Annotated[str, like(r"[A-Za-z0-9_-]{1,128}", "1 to 128 letters, digits, hyphens and underscores")]
+BucketArn = Annotated[str, like(f"arn:aws[a-z-]*:s3:::{_BUCKET}", "a bucket's ARN such as arn:aws:s3:::my-models")]
+BucketName = Annotated[str, like(_BUCKET, "a bucket's name, without s3://")]
 HostName = Annotated[
     str,
-    _like(
+    like(
         r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?",
         "a host or host:port, without http:// and without a path",
     ),
 ]
 ModelFilename = Annotated[
-    str, _like(r"(?!.*\.\.)[^/\s][^\n\\]{0,254}", "a file name such as model.safetensors, without .. or a leading /")
+    str, like(r"(?!.*\.\.)[^/\s][^\n\\]{0,254}", "a file name such as model.safetensors, without .. or a leading /")
 ]
-Region = Annotated[str, _like(r"[a-z]{2,3}(-[a-z]+)+-[0-9]{1,2}", "a region such as us-west-2")]
+Region = Annotated[str, like(r"[a-z]{2,3}(-[a-z]+)+-[0-9]{1,2}", "a region such as us-west-2")]
 #: Local zones have longer names: us-west-2-lax-1a.
-ZoneName = Annotated[str, _like(r"[a-z]{2,3}(-[a-z]+)+-[0-9]{1,2}(-[a-z]+-[0-9])?[a-z]", "a zone such as us-west-2a")]
-InstanceType = Annotated[str, _like(r"[a-z][a-z0-9-]*\.[a-z0-9-]+", "an instance type such as g5.xlarge")]
-AmiId = Annotated[str, _like(r"ami-[0-9a-f]{8,17}", "an AMI id such as ami-0123456789abcdef0")]
+ZoneName = Annotated[str, like(r"[a-z]{2,3}(-[a-z]+)+-[0-9]{1,2}(-[a-z]+-[0-9])?[a-z]", "a zone such as us-west-2a")]
+InstanceType = Annotated[str, like(r"[a-z][a-z0-9-]*\.[a-z0-9-]+", "an instance type such as g5.xlarge")]
+AmiId = Annotated[str, like(r"ami-[0-9a-f]{8,17}", "an AMI id such as ami-0123456789abcdef0")]
 #: The seeds' own examples are ten digits long.
-SnapshotId = Annotated[str, _like(r"snap-[0-9a-f]{8,17}", "a snapshot id such as snap-0123456789abcdef0")]
-VpcId = Annotated[str, _like(r"vpc-[0-9a-f]{8,17}", "a VPC id such as vpc-0123456789abcdef0")]
-SubnetId = Annotated[str, _like(r"subnet-[0-9a-f]{8,17}", "a subnet id such as subnet-0123456789abcdef0")]
+SnapshotId = Annotated[str, like(r"snap-[0-9a-f]{8,17}", "a snapshot id such as snap-0123456789abcdef0")]
+VpcId = Annotated[str, like(r"vpc-[0-9a-f]{8,17}", "a VPC id such as vpc-0123456789abcdef0")]
+SubnetId = Annotated[str, like(r"subnet-[0-9a-f]{8,17}", "a subnet id such as subnet-0123456789abcdef0")]
 #: OCI Distribution Specification: registry, path, and a tag or digest.
 ImageReference = Annotated[
     str,
-    _like(
+    like(
         r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*"
         r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?",
         "a container image such as registry.example.com/sdwebui:1.2.0, without https://",
@@ -88,33 +103,35 @@ ImageReference = Annotated[
 ]
 RepositoryUrl = Annotated[
     str,
-    _like(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?/[^\s?#@]+", "an https:// address of a git repository, without a key"),
+    like(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?/[^\s?#@]+", "an https:// address of a git repository, without a key"),
 ]
 Commit = Annotated[
-    str, _like(r"[0-9a-f]{40}", "a full commit of 40 hexadecimal digits: branches and tags can be moved by others")
+    str, like(r"[0-9a-f]{40}", "a full commit of 40 hexadecimal digits: branches and tags can be moved by others")
 ]
 DomainName = Annotated[
     str,
-    _like(
+    like(
         r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?",
         "a domain name such as images.example.com, without https://",
     ),
 ]
 CertificateArn = Annotated[
     str,
-    _like(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[A-Za-z0-9-]+", "the ARN of an ACM certificate"),
+    like(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[A-Za-z0-9-]+", "the ARN of an ACM certificate"),
 ]
 HostedZoneId = Annotated[
-    str, _like(r"Z[A-Z0-9]{1,31}", "the id of a Route 53 hosted zone, such as Z0123456789ABCDEFGHIJ")
+    str, like(r"Z[A-Z0-9]{1,31}", "the id of a Route 53 hosted zone, such as Z0123456789ABCDEFGHIJ")
 ]
-EmailAddress = Annotated[str, _like(r"[^\s@]+@[^\s@]+\.[^\s@.]+", "an e-mail address")]
+EmailAddress = Annotated[str, like(r"[^\s@]+@[^\s@]+\.[^\s@.]+", "an e-mail address")]
 EnvironmentName = Annotated[
     str,
-    _like(r"(?!SDFLEET_|AWS_)[A-Za-z_][A-Za-z0-9_]{0,127}", "a variable's name, not beginning with SDFLEET_ or AWS_"),
+    like(r"(?!SDFLEET_|AWS_)[A-Za-z_][A-Za-z0-9_]{0,127}", "a variable's name, not beginning with SDFLEET_ or AWS_"),
 ]
 #: Keys with a / cannot be shown in the instance metadata, from where the instances read their own (EC2 User Guide).
 TagKey = Annotated[
     str,
-    _like(r"(?!(?i:aws):)[A-Za-z0-9_.:=+@-]{1,128}", "1 to 128 letters, digits and _.:=+@-, not beginning with aws:"),
+    like(
+        r"(?![Aa][Ww][Ss]:)[A-Za-z0-9_.:=+@-]{1,128}", "1 to 128 letters, digits and _.:=+@-, not beginning with aws:"
+    ),
 ]
-TagValue = Annotated[str, _like(r"[^\x00-\x1f]{0,256}", "text of at most 256 characters")]
+TagValue = Annotated[str, like(r"[^\x00-\x1f]{0,256}", "text of at most 256 characters")]
