@@ -47,8 +47,9 @@ from sdfleet_scheduler.model_store import ModelStore
 from sdfleet_scheduler.models import Models
 from sdfleet_scheduler.pace import Pace
 from sdfleet_scheduler.poller import Poller
+from sdfleet_scheduler.recycling import Recycling
 from sdfleet_scheduler.runtime_keeper import RuntimeKeeper, shell_free_command
-from sdfleet_scheduler.runtimes.base import Runtime
+from sdfleet_scheduler.runtimes.base import Runtime, ServedRuntime
 from sdfleet_scheduler.runtimes.registry import build_runtime
 from sdfleet_scheduler.runtimes.sdwebui import SdWebUiRuntime
 from sdfleet_scheduler.settlement import Settlement
@@ -178,14 +179,20 @@ async def compose(environ: Mapping[str, str]) -> Parts:
     if environment.runtime_restart_command is not None:
         keeper = RuntimeKeeper(
             health,
-            line,
             clock,
             shell_free_command(environment.runtime_restart_command),
-            restart_after=environment.runtime_restart_after,
-            recycle_after=environment.recycle_after_tasks,
+            is_idle=lambda: not line.is_busy and all(run.is_settling for run in executor.runs),
+            recycling=Recycling(
+                clock,
+                lambda: line.served,
+                after_tasks=environment.recycle_after_tasks,
+                above_mib=environment.recycle_above_mib,
+                memory=runtime.memory_used if isinstance(runtime, ServedRuntime) else None,
+            ),
             on_hopeless=lambda: drain.begin(
                 Notice(NoticeKind.RUNTIME_HOPELESS, clock.now() + environment.drain_timeout)
             ),
+            restart_after=environment.runtime_restart_after,
         )
     board = StatusBoard(identity, served, executor, health, drain, watch)
     return Parts(

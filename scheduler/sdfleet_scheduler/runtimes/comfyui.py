@@ -74,6 +74,8 @@ class ComfyUiRuntime:
         self._history_kept = history_kept
         #: A prompt has run since the start or the last failure: the execution thread lives.
         self._is_proven = False
+        #: A prompt that could not be stopped still has the server, or its GPU is lost; cleared by a probe.
+        self._is_broken = False
         self._probing = asyncio.Lock()
         #: Our prompts in the server's history, the oldest first.
         self._ended: list[str] = []
@@ -88,7 +90,18 @@ class ComfyUiRuntime:
                 self._is_proven = self._is_proven and is_answering
                 return is_answering
             self._is_proven = await self._probe()
+            self._is_broken = self._is_broken and not self._is_proven
             return self._is_proven
+
+    @property
+    def needs_restart(self) -> bool:
+        return self._is_broken
+
+    async def memory_used(self) -> int | None:
+        try:
+            return await self._server.memory_used()
+        except ServerUnreachable:
+            return None
 
     async def generate(self, job: Job, on_progress: ProgressCallback) -> Generation:
         # No `job.turn()`: one waits in the server's own queue, which goes from one to the next in a millisecond.
@@ -107,6 +120,9 @@ class ComfyUiRuntime:
             raise RuntimeFailure.lost(str(error)) from error
         except RuntimeFailure as failure:
             self._is_proven = self._is_proven and failure.kind is FailureKind.PERMANENT
+            self._is_broken |= failure.needs_restart
+            if failure.code == comfyui_failures.OUT_OF_MEMORY:
+                await self._free_memory()
             raise
         self._is_proven = True
         return generation
@@ -165,6 +181,15 @@ class ComfyUiRuntime:
         except ServerUnreachable as error:
             log.warning("comfyui.history_kept", prompts=len(prompt_ids), is_refused=error.is_refused)
 
+    async def _free_memory(self) -> None:
+        """Before whatever comes next meets the same full memory."""
+        try:
+            await self._server.free_memory()
+        except ServerUnreachable as error:
+            log.warning("comfyui.memory_kept", is_refused=error.is_refused)
+        else:
+            log.info("runtime.memory_freed")
+
     async def _stop(self, prompt_id: str) -> None:
         """Have the server be rid of this prompt, and of no other."""
         try:
@@ -176,7 +201,7 @@ class ComfyUiRuntime:
             if not error.is_refused:
                 log.warning("comfyui.stop_unanswered", prompt_id=prompt_id)
         except TimeoutError:
-            self._is_proven = False
+            self._is_proven, self._is_broken = False, True
             log.warning("comfyui.stop_timed_out", prompt_id=prompt_id, after_s=self._stop_within.total_seconds())
 
     async def _stopped(self, prompt_id: str) -> None:

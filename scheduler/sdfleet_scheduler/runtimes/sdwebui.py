@@ -83,9 +83,18 @@ class SdWebUiRuntime:
         self._last_state: ServerState | None = None
         #: A job that could not be stopped still has the server; cleared by a proof.
         self._is_stuck = False
+        #: Only another process can do more jobs; cleared by a proof.
+        self._is_broken = False
         self._arrived: frozenset[ModelKind] = frozenset()
         #: Checkpoints whose hash was looked for after their first job.
         self._hash_sought: set[str] = set()
+
+    @property
+    def needs_restart(self) -> bool:
+        return self._is_stuck or self._is_broken
+
+    async def memory_used(self) -> int | None:
+        return await self._control.memory_used()
 
     async def is_ready(self) -> bool:
         if await self._control.state() is None:
@@ -103,6 +112,7 @@ class SdWebUiRuntime:
         self._proof = None
         self._is_proven = proof.result()
         self._is_stuck = self._is_stuck and not self._is_proven
+        self._is_broken = self._is_broken and not self._is_proven
         if not self._is_proven:
             self._next_proof_at = self._monotonic() + PROOF_INTERVAL.total_seconds()
         return self._is_proven
@@ -250,6 +260,7 @@ class SdWebUiRuntime:
     def _doubt(self, failure: RuntimeFailure) -> None:
         if failure.kind in (FailureKind.TRANSIENT, FailureKind.RUNTIME_LOST):
             self._is_proven = False
+            self._is_broken |= failure.needs_restart
             self._last_state = None
         if failure.kind is FailureKind.RUNTIME_LOST:
             self._catalog.forget()

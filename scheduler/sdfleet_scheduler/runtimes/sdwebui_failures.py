@@ -68,7 +68,7 @@ def failure_of(response: httpx.Response, *, option_names: Collection[str] = ()) 
             f"The GPU has not enough memory for this request. Ask for fewer or smaller pictures. ({said})",
         )
     if _GPU_LOST.search(evidence):
-        return RuntimeFailure.lost(f"The WebUI has lost its GPU and must be restarted. ({said})")
+        return RuntimeFailure.broken(f"The WebUI has lost its GPU and must be restarted. ({said})")
     if _BAD_IMAGE.search(answer.text):
         return RuntimeFailure.permanent(
             "invalid_image", f"The WebUI cannot read a picture of the request: {answer.text}"

@@ -96,6 +96,14 @@ class ServerControl:
     async def interrupt(self) -> None:
         await self._call("POST", "/sdapi/v1/interrupt")
 
+    async def memory_used(self) -> int | None:
+        """Resident memory of the server's process, in bytes."""
+        body = await self._call("GET", "/sdapi/v1/memory")
+        try:
+            return int(body["ram"]["used"])
+        except (KeyError, TypeError, ValueError):
+            return None
+
     async def _call(self, method: str, path: str, body: Any = None) -> Any:
         if path.startswith("/internal/") and not self._has_task_progress:
             return None
