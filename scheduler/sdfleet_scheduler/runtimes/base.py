@@ -15,6 +15,25 @@ from sdfleet.errors import SdfleetError
 ProgressCallback = Callable[[float], None]
 
 
+@dataclass(frozen=True)
+class ModelLoad:
+    """The server changed to another model for a job."""
+
+    #: Its file, as the server calls it.
+    model: str
+    #: Until the server could use it.
+    seconds: float
+    #: The server had kept it from an earlier job.
+    was_in_memory: bool
+
+
+#: Told of each change of model; must not block.
+LoadedCallback = Callable[[ModelLoad], None]
+
+
+def nobody_listens(load: ModelLoad) -> None: ...
+
+
 async def _at_once() -> None: ...
 
 
