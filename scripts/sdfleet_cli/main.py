@@ -6,6 +6,7 @@ import click
 
 from sdfleet_cli.commands.bench import bench
 from sdfleet_cli.commands.chaos import chaos
+from sdfleet_cli.commands.config import config_command
 from sdfleet_cli.commands.deploy import deploy
 from sdfleet_cli.commands.destroy import destroy
 from sdfleet_cli.commands.local import local
@@ -19,6 +20,7 @@ def main() -> None:
 
 main.add_command(bench)
 main.add_command(chaos)
+main.add_command(config_command)
 main.add_command(deploy)
 main.add_command(destroy)
 main.add_command(local)
