@@ -184,11 +184,32 @@ EXAMPLES = {
     "older": OLDER,
 }
 #: Keys whose values stand in the new file, under the same name or another.
-CARRIED_OVER = set(
-    "stackName modelBucketArn stageName rateLimit burstLimit name modelFilename dynamicModel type repository tag"
-    " volumeSize volumeType iops throughput snapshotID instanceType onDemand spot queueLength minReplicaCount"
-    " maxReplicaCount cooldownPeriod enabled".split()
-)
+CARRIED_OVER = {
+    "stackName",
+    "modelBucketArn",
+    "stageName",
+    "rateLimit",
+    "burstLimit",
+    "name",
+    "modelFilename",
+    "dynamicModel",
+    "type",
+    "repository",
+    "tag",
+    "volumeSize",
+    "volumeType",
+    "iops",
+    "throughput",
+    "snapshotID",
+    "instanceType",
+    "onDemand",
+    "spot",
+    "queueLength",
+    "minReplicaCount",
+    "maxReplicaCount",
+    "cooldownPeriod",
+    "enabled",
+}
 
 
 def converted(text: str) -> Conversion:
