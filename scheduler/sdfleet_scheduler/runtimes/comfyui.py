@@ -77,6 +77,8 @@ class ComfyUiRuntime:
         #: A prompt that could not be stopped still has the server, or its GPU is lost; cleared by a probe.
         self._is_broken = False
         self._probing = asyncio.Lock()
+        #: Why the last probe failed.
+        self._probe_failure: str | None = None
         #: Our prompts in the server's history, the oldest first.
         self._ended: list[str] = []
         #: Tidying that nobody waits for, until `close`.
@@ -232,8 +234,13 @@ class ComfyUiRuntime:
             async with asyncio.timeout(self._probe_within.total_seconds()):
                 entry = await self._run(watch, graph)
         except (RuntimeFailure, ServerUnreachable, TimeoutError) as error:
-            log.info("comfyui.probe_failed", reason=type(error).__name__)
+            reason = type(error).__name__
+            # Once an outage: a server that is down is probed twice a second.
+            if reason != self._probe_failure:
+                log.info("comfyui.probe_failed", reason=reason)
+            self._probe_failure = reason
             return False
+        self._probe_failure = None
         return comfyui_failures.ended_badly(entry, graph) is None
 
 

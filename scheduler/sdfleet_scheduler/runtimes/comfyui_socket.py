@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidHandshake, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, WebSocketException
 
 from sdfleet.domain.task import JsonObject
 from sdfleet.telemetry import logs
@@ -153,10 +153,12 @@ class ComfyUiSocket:
 
     async def _read(self, connection: ClientConnection) -> None:
         try:
-            async for message in connection:
-                # Binary messages are previews.
-                if isinstance(message, str):
-                    self._dispatch(message)
+            # A server that was killed ends it without a word; whoever waits is woken and looks for itself.
+            with suppress(ConnectionClosed):
+                async for message in connection:
+                    # Binary messages are previews.
+                    if isinstance(message, str):
+                        self._dispatch(message)
         finally:
             connection.transport.abort()
             for watch in self._watches.values():
