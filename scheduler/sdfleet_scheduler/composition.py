@@ -44,13 +44,14 @@ from sdfleet_scheduler.lifecycle import Lifecycle, TerminationHook
 from sdfleet_scheduler.line import Line
 from sdfleet_scheduler.metadata import ENDPOINT_VARIABLE, InstanceMetadata, metadata_client
 from sdfleet_scheduler.model_store import ModelStore
+from sdfleet_scheduler.model_switches import ModelSwitches
 from sdfleet_scheduler.models import Models
 from sdfleet_scheduler.pace import Pace
 from sdfleet_scheduler.poller import Poller
 from sdfleet_scheduler.recycling import Recycling
 from sdfleet_scheduler.runtime_keeper import RuntimeKeeper, shell_free_command
 from sdfleet_scheduler.runtimes.base import Runtime, ServedRuntime
-from sdfleet_scheduler.runtimes.registry import build_runtime
+from sdfleet_scheduler.runtimes.registry import RuntimeSettings, build_runtime
 from sdfleet_scheduler.runtimes.sdwebui import SdWebUiRuntime
 from sdfleet_scheduler.settlement import Settlement
 from sdfleet_scheduler.status import StatusBoard
@@ -94,12 +95,17 @@ async def compose(environ: Mapping[str, str]) -> Parts:
     instruments = Instruments()
     drain = Drain()
     scratch = Path(tempfile.mkdtemp(prefix="sdfleet-"))
+    switches = ModelSwitches(instruments)
     runtime = build_runtime(
         served.type,
         environment.runtime_url,
-        model=served.model_filename,
-        scratch=scratch,
-        hang_after=environment.hang_after,
+        RuntimeSettings(
+            model=served.model_filename,
+            scratch=scratch,
+            hang_after=environment.hang_after,
+            keep_models=environment.models_in_memory,
+            on_loaded=switches.loaded,
+        ),
     )
     pace = Pace()
     line = Line(pace, clock)

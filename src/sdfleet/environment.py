@@ -173,6 +173,8 @@ class SchedulerEnvironment:
     recycle_after_tasks: int | None = None
     #: Start it again when it is idle and takes more main memory than this by its own word; None: never.
     recycle_above_mib: int | None = None
+    #: sdwebui: so many checkpoints stay in the server's memory, one of them on the GPU; None: as it is configured.
+    models_in_memory: int | None = None
     #: Where the runtime's server finds models, in the model bucket's layout; None: none are fetched.
     model_directory: str | None = None
     #: What models may take there; None: nine tenths of its disk.

@@ -13,11 +13,19 @@ from sdfleet.domain.retry import FailureKind
 from sdfleet.domain.task import JsonObject
 from sdfleet.telemetry import logs
 from sdfleet_scheduler.runtimes import comfyui_failures
-from sdfleet_scheduler.runtimes.base import Generation, Job, ProgressCallback, RuntimeFailure
+from sdfleet_scheduler.runtimes.base import (
+    Generation,
+    Job,
+    LoadedCallback,
+    ProgressCallback,
+    RuntimeFailure,
+    nobody_listens,
+)
 from sdfleet_scheduler.runtimes.cancellation import to_the_end
 from sdfleet_scheduler.runtimes.comfyui_embeddings import check_embeddings
 from sdfleet_scheduler.runtimes.comfyui_following import Follower
 from sdfleet_scheduler.runtimes.comfyui_inputs import graph_of, with_own_names, with_uploads
+from sdfleet_scheduler.runtimes.comfyui_loading import Loading
 from sdfleet_scheduler.runtimes.comfyui_outputs import collect
 from sdfleet_scheduler.runtimes.comfyui_server import (
     ComfyUiServer,
@@ -62,6 +70,7 @@ class ComfyUiRuntime:
         probe_within: timedelta = PROBE_WITHIN,
         look_every: timedelta = timedelta(seconds=5),
         history_kept: int = HISTORY_KEPT,
+        on_loaded: LoadedCallback = nobody_listens,
     ) -> None:
         """`look_every`: how often the server's queue is read while the websocket is silent."""
         self._server = ComfyUiServer(client)
@@ -69,6 +78,7 @@ class ComfyUiRuntime:
         self._client_id = uuid.uuid4().hex
         self._socket = ComfyUiSocket(self._server.websocket_url(self._client_id))
         self._follower = Follower(self._server, self._socket, hang_after=hang_after, look_every=look_every)
+        self._loading = Loading(on_loaded)
         self._stop_within = stop_within
         self._probe_within = probe_within
         self._history_kept = history_kept
@@ -119,14 +129,18 @@ class ComfyUiRuntime:
             generation = await self._concluded(entry, graph)
         except ServerUnreachable as error:
             self._is_proven = False
+            self._loading.forget()
             raise RuntimeFailure.lost(str(error)) from error
         except RuntimeFailure as failure:
             self._is_proven = self._is_proven and failure.kind is FailureKind.PERMANENT
             self._is_broken |= failure.needs_restart
+            if not self._is_proven:
+                self._loading.forget()
             if failure.code == comfyui_failures.OUT_OF_MEMORY:
                 await self._free_memory()
             raise
         self._is_proven = True
+        self._loading.ended(graph, watch)
         return generation
 
     async def close(self) -> None:
