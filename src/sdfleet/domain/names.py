@@ -10,6 +10,10 @@ METRIC_NAMESPACE = "sdfleet"
 
 #: Of the metrics per fleet: its group's name.
 FLEET_DIMENSION = "Fleet"
+#: Of the metrics per deployment: its id.
+DEPLOYMENT_DIMENSION = "Deployment"
+#: Messages kept as dead letters.
+DEAD_LETTERS = "DeadLetters"
 #: Counts of ended tasks, and of tasks that an interruption sent back.
 TASKS_SUCCEEDED = "TasksSucceeded"
 TASKS_FAILED = "TasksFailed"
@@ -203,6 +207,15 @@ def link_parameter(deployment_id: str, name: str) -> str:
 def function_log_group(deployment_id: str, function: str) -> str:
     """Log group of a Lambda function. No runtime's can be the same: theirs have no further part."""
     return f"/sdfleet/{deployment_id}/functions/{function}"
+
+
+def alarm_topic_name(deployment_id: str) -> str:
+    return f"{deployment_id}-alarms"
+
+
+def alarm_name(owner: str, alarm: str) -> str:
+    """`owner`: a fleet's name or a deployment's id."""
+    return f"{owner}-{alarm}"
 
 
 def release_parameter(deployment_id: str, runtime: str, name: str) -> str:
