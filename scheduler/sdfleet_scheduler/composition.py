@@ -28,6 +28,7 @@ from sdfleet.domain.interruption import Notice, NoticeKind
 from sdfleet.environment import DeploymentEnvironment, RuntimeEnvironment, SchedulerEnvironment
 from sdfleet.errors import ConfigError
 from sdfleet.ports import Clock
+from sdfleet.telemetry import logs
 from sdfleet_scheduler.app import build_app
 from sdfleet_scheduler.attempts import Attempts
 from sdfleet_scheduler.circuit_breaker import CircuitBreaker
@@ -45,7 +46,7 @@ from sdfleet_scheduler.line import Line
 from sdfleet_scheduler.metadata import ENDPOINT_VARIABLE, InstanceMetadata, metadata_client
 from sdfleet_scheduler.model_store import ModelStore
 from sdfleet_scheduler.model_switches import ModelSwitches
-from sdfleet_scheduler.models import Models
+from sdfleet_scheduler.models import BehindCallback, FetchCallback, Models
 from sdfleet_scheduler.pace import Pace
 from sdfleet_scheduler.poller import Poller
 from sdfleet_scheduler.recycling import Recycling
@@ -55,6 +56,8 @@ from sdfleet_scheduler.runtimes.registry import RuntimeSettings, build_runtime
 from sdfleet_scheduler.runtimes.sdwebui import SdWebUiRuntime
 from sdfleet_scheduler.settlement import Settlement
 from sdfleet_scheduler.status import StatusBoard
+
+log = logs.get_logger(__name__)
 
 #: Of the disk that models lie on, unless told otherwise: outputs and logs may share it.
 MODEL_SHARE = 0.9
@@ -109,7 +112,13 @@ async def compose(environ: Mapping[str, str]) -> Parts:
     )
     pace = Pace()
     line = Line(pace, clock)
-    health = RuntimeHealth(runtime, instruments, is_busy=lambda: line.is_busy, breaker=CircuitBreaker(clock))
+    health = RuntimeHealth(
+        runtime,
+        instruments,
+        is_busy=lambda: line.is_busy,
+        breaker=CircuitBreaker(clock),
+        has_its_files=lambda: models.is_synced,
+    )
     service = InstanceMetadata(metadata_client(environ.get(ENDPOINT_VARIABLE)))
     identity = await identify(service, fallback_instance_id=f"{socket.gethostname()}-{os.getpid()}")
     clients = Clients()
@@ -132,8 +141,16 @@ async def compose(environ: Mapping[str, str]) -> Parts:
     queue = SqsTaskQueue(clients.sqs, served.queue_url)
     artifacts = S3ArtifactStore(clients.s3)
     result_topic = SnsTopic(clients.sns, deployment.result_topic_arn)
-    models = _models(environment, deployment, served, clients, runtime)
-    await models.start()
+    keeper: RuntimeKeeper | None = None
+    models = _models(
+        environment,
+        deployment,
+        served,
+        clients,
+        runtime,
+        on_fetched=switches.fetched,
+        on_behind=lambda: _is_restarted(keeper),
+    )
     inputs = Inputs(environment=environment, deployment=deployment, artifacts=artifacts)
     settlement = Settlement(
         deployment,
@@ -181,7 +198,6 @@ async def compose(environ: Mapping[str, str]) -> Parts:
         visibility=environment.visibility,
         may_look_ahead=lambda: not watch.is_rebalance_recommended,
     )
-    keeper = None
     if environment.runtime_restart_command is not None:
         keeper = RuntimeKeeper(
             health,
@@ -200,6 +216,7 @@ async def compose(environ: Mapping[str, str]) -> Parts:
             ),
             restart_after=environment.runtime_restart_after,
         )
+    await models.start()
     board = StatusBoard(identity, served, executor, health, drain, watch)
     return Parts(
         identity=identity,
@@ -228,6 +245,9 @@ def _models(
     served: RuntimeEnvironment,
     clients: Clients,
     runtime: Runtime,
+    *,
+    on_fetched: FetchCallback,
+    on_behind: BehindCallback,
 ) -> Models:
     store = None
     if environment.model_directory is not None and deployment.model_bucket is not None:
@@ -237,7 +257,23 @@ def _models(
         store = ModelStore(S3ModelBucket(clients.s3, deployment.model_bucket), directory, max_bytes=max_bytes)
     # ComfyUI looks into its folders by itself.
     on_arrival = runtime.models_arrived if isinstance(runtime, SdWebUiRuntime) else lambda kinds: None
-    return Models(store, served.type, model=served.model_filename, on_arrival=on_arrival)
+    return Models(
+        store,
+        served.type,
+        model=served.model_filename,
+        on_arrival=on_arrival,
+        on_fetched=on_fetched,
+        on_behind=on_behind,
+    )
+
+
+def _is_restarted(keeper: RuntimeKeeper | None) -> bool:
+    """Whether a server that lacks files is started again for them."""
+    if keeper is None:
+        log.warning("models.server_behind")
+        return False
+    keeper.want_restart("files")
+    return True
 
 
 def _termination_hook(environment: SchedulerEnvironment, clients: Clients) -> TerminationHook | None:
