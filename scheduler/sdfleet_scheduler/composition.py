@@ -14,12 +14,12 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from sdfleet.aws.artifact_store import S3ArtifactStore
 from sdfleet.aws.clients import Clients
 from sdfleet.aws.clock import SystemClock
 from sdfleet.aws.instance_health import AutoScalingInstanceHealth
 from sdfleet.aws.lifecycle_hooks import AutoScalingLifecycleHooks
 from sdfleet.aws.model_bucket import S3ModelBucket
+from sdfleet.aws.signed_links import artifact_store
 from sdfleet.aws.task_queue import SqsTaskQueue
 from sdfleet.aws.task_table import DynamoTaskStore
 from sdfleet.aws.topic import SnsTopic
@@ -139,7 +139,7 @@ async def compose(environ: Mapping[str, str]) -> Parts:
         health=None if environment.group_name is None else AutoScalingInstanceHealth(clients.autoscaling),
     )
     queue = SqsTaskQueue(clients.sqs, served.queue_url)
-    artifacts = S3ArtifactStore(clients.s3)
+    artifacts = artifact_store(clients, deployment)
     result_topic = SnsTopic(clients.sns, deployment.result_topic_arn)
     keeper: RuntimeKeeper | None = None
     models = _models(
