@@ -17,6 +17,7 @@ _DEPLOYMENT = "SDFLEET_DEPLOYMENT"
 _HANDLERS = "SDFLEET_HANDLERS"
 _SCHEDULER = "SDFLEET_SCHEDULER"
 _CALLBACKS = "SDFLEET_CALLBACKS"
+_SPOT_PRICES = "SDFLEET_SPOT_PRICES"
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,28 @@ class CallbackEnvironment:
         ConfigError: the variable is missing or does not fit.
         """
         return _build(cls, environ, _CALLBACKS)
+
+
+@dataclass(frozen=True)
+class SpotPriceEnvironment:
+    """What the recorder of Spot prices needs."""
+
+    table_name: str
+    #: Of all fleets, each once.
+    instance_types: tuple[str, ...]
+    #: Empty: all of the region.
+    zones: tuple[str, ...] = ()
+    log_level: str = "INFO"
+
+    def to_env(self) -> dict[str, str]:
+        return {_SPOT_PRICES: json.dumps(asdict(self))}
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Raises:
+        ConfigError: the variable is missing or does not fit.
+        """
+        return _build(cls, environ, _SPOT_PRICES)
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,15 @@ Every call may raise `ServiceUnavailable`; calls block, and the scheduler makes 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from sdfleet.domain.instance_refresh import Action, Observed
+from sdfleet.domain.release import Release
+from sdfleet.domain.rollout_record import RolloutHistory
+from sdfleet.domain.spot import SpotPool
 from sdfleet.domain.task import Task
 
 #: An idempotency key stands for its task this long (wire contract, Requests).
@@ -177,6 +181,22 @@ class CallbackSecret(Protocol):
         """The newest secret, which is from now on the only one."""
 
 
+class SpotMarket(Protocol):
+    """What Spot instances cost, as EC2 tells it."""
+
+    def history(self, instance_types: Sequence[str], *, since: datetime) -> list[SpotPool]:
+        """The prices that held at `since` and all later ones, in every zone that has the types."""
+
+
+class SpotPrices(Protocol):
+    """What the recorder has kept."""
+
+    def load(self) -> list[SpotPool]: ...
+
+    def save(self, pools: Sequence[SpotPool], *, now: datetime) -> None:
+        """In the place of what was there; sorted by type. Kept for some weeks."""
+
+
 class ReleaseStore(Protocol):
     """The public face of a runtime's releases: SSM parameters."""
 
@@ -184,6 +204,44 @@ class ReleaseStore(Protocol):
         """The parameter `name` (`image-version`, `previous-version`, `deployment-status`)."""
 
     def write(self, runtime: str, name: str, value: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class FleetState:
+    """A runtime's group of instances, now."""
+
+    #: Instances that there should be, and between what.
+    capacity: int
+    minimum: int
+    maximum: int
+    #: The numbered launch template version that new instances get.
+    template_version: str
+    #: Instances by the release that they say they run; the true share, whatever a refresh's percentage says.
+    releases: Mapping[str, int]
+
+
+class RolloutStore(Protocol):
+    def load(self, runtime: str) -> RolloutHistory: ...
+
+    def save(self, runtime: str, history: RolloutHistory) -> None:
+        """Raises:
+        RecordConflict: it changed since it was loaded; load it again.
+        """
+
+
+class RolloutGroup(Protocol):
+    """A fleet's group as a rollout moves it."""
+
+    def state(self) -> FleetState: ...
+
+    def observed(self) -> Observed:
+        """Its instance refreshes, newest first."""
+
+    def add_template_version(self, release: Release) -> str:
+        """The launch template version of the release; made at the first call."""
+
+    def carry_out(self, action: Action) -> None:
+        """Ask for it; nothing happens if that was done before."""
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,8 @@ class Schedule:
     name: str
     every: timedelta
     handler: Handler
+    #: None: `every`.
+    first_after: timedelta | None = None
 
     def fire(self) -> None:
         event = {
@@ -144,8 +146,10 @@ class EventSources:
                 self._stopping.wait(PAUSE_S)
 
     def _repeat(self, schedule: Schedule) -> None:
-        while not self._stopping.wait(schedule.every.total_seconds()):
+        pause = schedule.first_after or schedule.every
+        while not self._stopping.wait(pause.total_seconds()):
             schedule.fire()
+            pause = schedule.every
 
 
 def _context() -> Any:

@@ -12,8 +12,9 @@ import uvicorn
 
 from sdfleet.aws.clients import Clients
 from sdfleet.aws.task_queue import SqsTaskQueue
+from sdfleet.domain.spot import RECORD_EVERY
 from sdfleet.telemetry import logs
-from sdfleet_lambdas import api, callbacks, composition, dead_letters, submission, sweeper
+from sdfleet_lambdas import api, callbacks, composition, dead_letters, spot_prices, submission, sweeper
 from sdfleet_local.event_sources import EventSources, QueueSource, Schedule
 from sdfleet_local.function_settings import FunctionSettings
 from sdfleet_local.gateway import Gateway, GatewaySettings
@@ -40,7 +41,11 @@ def event_sources(settings: FunctionSettings, clients: Clients) -> EventSources:
             for queue in settings.dead_letter_queues
         ),
     ]
-    return EventSources(queues, [Schedule("sweeper", SWEEP_EVERY, sweeper.handler)])
+    schedules = [
+        Schedule("sweeper", SWEEP_EVERY, sweeper.handler),
+        Schedule("spot-prices", RECORD_EVERY, spot_prices.handler, first_after=SWEEP_EVERY),
+    ]
+    return EventSources(queues, schedules)
 
 
 def main() -> None:

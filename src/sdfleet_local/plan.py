@@ -52,6 +52,8 @@ class LocalPlan:
     allowed_hosts: tuple[str, ...] = ()
     allowed_buckets: tuple[str, ...] = ()
     model_bucket: str | None = None
+    #: Of all fleets as configured: what they would cost on Spot.
+    instance_types: tuple[str, ...] = ()
     #: Where the instances make their AWS calls, if not straight at the embedded endpoint.
     instance_endpoint_url: str | None = None
     #: Of a message in an instance's hands (`SchedulerEnvironment`).
@@ -68,6 +70,6 @@ class LocalPlan:
     def from_json(cls, text: str) -> LocalPlan:
         fields: dict[str, Any] = json.loads(text)
         runtimes = [PlannedRuntime(**{**one, "type": RuntimeType(one["type"])}) for one in fields.pop("runtimes")]
-        for name in ("allowed_hosts", "allowed_buckets"):
+        for name in ("allowed_hosts", "allowed_buckets", "instance_types"):
             fields[name] = tuple(fields[name])
         return cls(runtimes=tuple(runtimes), **fields)

@@ -62,6 +62,7 @@ def plan_deployment(config: Config, options: LocalOptions) -> Planned:
         allowed_hosts=config.inputs.allowed_hosts,
         allowed_buckets=config.inputs.allowed_buckets,
         model_bucket=config.model_bucket,
+        instance_types=tuple(sorted({one for runtime in config.runtimes for one in runtime.fleet.instance_types})),
         aws_latency_ms=options.aws_latency_ms,
     )
     return Planned(plan, tuple(notes))

@@ -15,7 +15,13 @@ from sdfleet.aws.clients import Clients
 from sdfleet.aws.clock import SystemClock
 from sdfleet.aws.task_queue import SqsTaskQueue
 from sdfleet.domain import names
-from sdfleet.environment import CallbackEnvironment, DeploymentEnvironment, HandlerEnvironment, SchedulerEnvironment
+from sdfleet.environment import (
+    CallbackEnvironment,
+    DeploymentEnvironment,
+    HandlerEnvironment,
+    SchedulerEnvironment,
+    SpotPriceEnvironment,
+)
 from sdfleet.errors import LocalModeError
 from sdfleet.telemetry import logs
 from sdfleet_local import child, processes
@@ -123,6 +129,7 @@ class Supervisor:
                 secret_parameter=names.callback_secret_parameter(DEPLOYMENT_ID),
                 named_hosts=self._plan.allowed_hosts,
             ).to_env(),
+            **SpotPriceEnvironment(resources.deployment.table_name, self._plan.instance_types).to_env(),
             **self._function_settings(resources, api_key).to_env(),
         }
         self._spawn("functions", environment=self._functions_environment)

@@ -49,7 +49,7 @@ def test_the_delivery_of_callbacks_needs_no_deployment(environ: dict[str, str]) 
 def test_importing_the_handlers_loads_no_framework() -> None:
     code = (
         "import sys; import sdfleet_lambdas.api, sdfleet_lambdas.submission, sdfleet_lambdas.dead_letters;"
-        "import sdfleet_lambdas.sweeper, sdfleet_lambdas.callbacks;"
+        "import sdfleet_lambdas.sweeper, sdfleet_lambdas.callbacks, sdfleet_lambdas.spot_prices;"
         "print(sorted({'pydantic', 'fastapi', 'yaml', 'httpx', 'moto'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

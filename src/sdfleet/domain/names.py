@@ -156,6 +156,20 @@ def image_build_project(deployment_id: str) -> str:
     return f"{deployment_id}-images"
 
 
+#: Key in the table: the instance types whose Spot prices are kept.
+SPOT_TYPES_KEY = "spot"
+
+
+def rollouts_key(runtime: str) -> str:
+    """Table key of a fleet's rollouts."""
+    return f"rollouts/{runtime}"
+
+
+def spot_prices_key(instance_type: str) -> str:
+    """Key in the table: what an instance type cost, zone by zone."""
+    return f"{SPOT_TYPES_KEY}#{instance_type}"
+
+
 def callback_queue_name(deployment_id: str) -> str:
     """Name of the queue of notices to post; its dead-letter queue's is `dead_letter_queue_name` of it."""
     return f"{deployment_id}-callbacks"
