@@ -125,7 +125,7 @@ def test_every_kind_of_thing_that_stands_there_has_a_price(prices: PriceList) ->
 def test_the_inventory_counts_per_fleet() -> None:
     one, two = a_config(), Config(runtimes=(*a_config().runtimes, RuntimeConfig(name="b", type=RuntimeType.COMFYUI)))
     fewer, more = inventory_of(one), inventory_of(two)
-    assert more.alarm_metrics - fewer.alarm_metrics == 10
+    assert more.alarm_metrics - fewer.alarm_metrics == 11
     assert more.event_source_queues - fewer.event_source_queues == 1
     assert more.dashboards == fewer.dashboards
 
@@ -136,7 +136,7 @@ def test_gateways_and_endpoints_are_counted_where_they_are_wanted() -> None:
 
     assert (with_egress(Egress.PUBLIC).nat_gateways, with_egress(Egress.PUBLIC).interface_endpoints) == (0, 0)
     assert (with_egress(Egress.NAT).nat_gateways, with_egress(Egress.NAT).public_addresses) == (3, 3)
-    assert with_egress(Egress.ENDPOINTS).interface_endpoints == 30
+    assert with_egress(Egress.ENDPOINTS).interface_endpoints == 27
 
 
 def test_an_existing_networks_gateways_are_not_ours_to_count() -> None:

@@ -12,33 +12,21 @@ from sdfleet.domain.cost import HOURS, Inventory, Machine
 from sdfleet.domain.task import RuntimeType
 from sdfleet.errors import ConfigError
 
-#: Metrics that a fleet's alarms look at. Scaling: out 1, wake 2, in 2. Telling: oldest message 1, failures 2, no
-#: instance 2.
-ALARM_METRICS_PER_FLEET = 10
-#: Dead letters 1, errors of the API 2, failed callbacks 1.
-ALARM_METRICS = 4
+#: Metrics that a fleet's alarms read: scale out 1, wake 2, scale in 2; oldest message 2, no instance 2, failures 2.
+ALARM_METRICS_PER_FLEET = 11
+#: Dead letters; with an API its errors too.
+ALARM_METRICS, API_ALARM_METRICS = 1, 1
 DASHBOARDS = 1
 #: Reported by what runs on a schedule, asleep or not.
 IDLE_CUSTOM_METRICS = 2
-#: Submissions, callbacks, and their dead letters; a fleet adds its own dead letters.
-EVENT_SOURCE_QUEUES = 4
-#: The sweeper each minute of a month, and the recorder of Spot prices four times an hour.
-SCHEDULED_INVOCATIONS = HOURS * 60 + HOURS * 4
+#: Submissions, their dead letters, and callbacks; a fleet adds its dead letters.
+EVENT_SOURCE_QUEUES = 3
+#: The sweeper each minute of a month, and the recorder of Spot prices each hour.
+SCHEDULED_INVOCATIONS = HOURS * 60 + HOURS
 #: GB-seconds of each: 512 MB for two tenths of a second.
 SCHEDULED_GB_SECONDS = 0.5 * 0.2
 #: Interface endpoints without which an instance cannot work where there is no Internet; S3 and DynamoDB have gateways.
-INTERFACE_ENDPOINTS = (
-    "autoscaling",
-    "ec2messages",
-    "ecr.api",
-    "ecr.dkr",
-    "logs",
-    "monitoring",
-    "sns",
-    "sqs",
-    "ssm",
-    "ssmmessages",
-)
+INTERFACE_ENDPOINTS = ("autoscaling", "ecr.api", "ecr.dkr", "logs", "monitoring", "sns", "sqs", "ssm", "ssmmessages")
 #: Compressed, in the registry, of two releases: the WebUI with CUDA and torch, and the scheduler.
 RUNTIME_IMAGE_GB, SCHEDULER_IMAGE_GB = 12.0, 0.4
 #: Stored blocks of the stock GPU AMI and the container images, of two releases.
@@ -61,7 +49,7 @@ def inventory_of(config: Config) -> Inventory:
     has_pipeline = config.image_pipeline.enabled
     return Inventory(
         dashboards=DASHBOARDS,
-        alarm_metrics=ALARM_METRICS + fleets * ALARM_METRICS_PER_FLEET,
+        alarm_metrics=ALARM_METRICS + (API_ALARM_METRICS if config.has_api else 0) + fleets * ALARM_METRICS_PER_FLEET,
         custom_metrics=IDLE_CUSTOM_METRICS,
         event_source_queues=EVENT_SOURCE_QUEUES + fleets,
         scheduled_invocations=SCHEDULED_INVOCATIONS,
