@@ -20,6 +20,8 @@ from sdfleet_cli.deployment.journal import Journal
 
 #: What the stacks are made of, beside the configuration.
 _SOURCES = ("cdk", "lambdas", "src/sdfleet", "scheduler", "ami")
+#: A tool that was told to end may have something to clean up.
+_TOOL_GRACE_S = 10
 
 
 @dataclass(frozen=True)
@@ -97,26 +99,26 @@ class Session:
             )
         except OSError as error:
             raise DeploymentError(f"{command[0]} cannot be started ({error.strerror}); {advice}.") from error
-        try:
-            if given is not None and process.stdin is not None:
-                process.stdin.write(given)
-                process.stdin.close()
-            with log_file.open("a") as log:
+        with process, log_file.open("a") as log:
+            try:
+                if given is not None and process.stdin is not None:
+                    process.stdin.write(given)
+                    process.stdin.close()
                 log.write(f"$ {' '.join(command)}\n")
                 for line in process.stdout or ():
                     log.write(line)
                     log.flush()
                     if line.strip():
                         self.note(f"| {line.rstrip()}")
-            status = process.wait()
-        except BaseException:
-            # Ctrl-C reached it too: it may take a moment to end.
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-            raise
+                status = process.wait()
+            except BaseException:
+                # Ctrl-C reached it too: it may take a moment to end.
+                process.terminate()
+                try:
+                    process.wait(_TOOL_GRACE_S)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                raise
         if status:
             raise DeploymentError(
                 f"{Path(command[0]).name} failed (exit status {status}); {advice}. Its log: {log_file}"
