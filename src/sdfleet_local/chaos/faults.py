@@ -26,6 +26,10 @@ _TARGET_WITHIN_S = 20.0
 _COMFYUI_WITHIN_S = 240.0
 #: From a task's submission to its work.
 _AT_WORK_WITHIN_S = 5.0
+#: From a task's release to its acceptance, as a rule.
+_SUBMITTED_WITHIN_S = 0.5
+#: Of these a client's cancel chooses one.
+_JUST_RELEASED = 3
 #: A fault of one instance waits until so many are in service: a fleet that is never there proves little.
 _LEFT_STANDING = 2
 _POLL_S = 0.2
@@ -94,6 +98,8 @@ class Striker:
         if kind in RUNTIME_KINDS:
             return self._strike_runtimes(fault, stopping)
         self._release()
+        if self._is_paced and stopping.wait(_SUBMITTED_WITHIN_S):
+            return False
         if kind is FaultKind.AWS_OUTAGE:
             service = SERVICES[int(fault.aim * len(SERVICES))]
             self._loop.call(self._proxy.take_away(service, lasts_s=fault.lasts_s))
@@ -102,7 +108,8 @@ class Striker:
             self._traffic.send_poison(fault.aim)
             return True
         if kind is FaultKind.CANCEL:
-            return self._traffic.cancel_one(fault.aim)
+            # Those that were held back until now are the ones that can still be cancelled.
+            return self._traffic.cancel_one(fault.aim, youngest=_JUST_RELEASED if self._is_paced else None)
         return self._traffic.send_twice(list(self._requests.heard), fault.aim)
 
     def _strike_runtimes(self, fault: Fault, stopping: threading.Event) -> bool:

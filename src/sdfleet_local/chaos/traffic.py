@@ -132,10 +132,10 @@ class Traffic:
             self._stopping.wait(0.5)
         return False
 
-    def cancel_one(self, aim: float) -> bool:
+    def cancel_one(self, aim: float, *, youngest: int | None = None) -> bool:
+        """One of so many of the youngest; None: of the younger half, for the older have ended."""
         with self._lock:
-            # Among the younger half: the older have ended.
-            known = self.accepted[len(self.accepted) // 2 :]
+            known = self.accepted[-youngest if youngest is not None else len(self.accepted) // 2 :]
         if not known:
             return False
         task_id = known[int(aim * len(known))]
