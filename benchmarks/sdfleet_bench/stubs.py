@@ -58,6 +58,20 @@ def stub_webui(image_seconds: float) -> Iterator[Stub]:
 
 
 @contextmanager
+def stub_model_bucket(sizes: Mapping[str, int]) -> Iterator[Stub]:
+    """`sizes`: bytes by key."""
+    with _stub("sdfleet_bench.stub_model_bucket", *(f"{key}={size}" for key, size in sizes.items())) as stub:
+        yield stub
+
+
+@contextmanager
+def stub_model_webui(checkpoints: Path, keep: int) -> Iterator[Stub]:
+    """`keep`: how many checkpoints it holds in memory."""
+    with _stub("sdfleet_bench.stub_model_webui", "--checkpoints", str(checkpoints), "--keep", str(keep)) as stub:
+        yield stub
+
+
+@contextmanager
 def handler_environment(environment: Mapping[str, str]) -> Iterator[Stub]:
     with _stub("sdfleet_bench.handler_server", environment=environment) as server:
         yield server

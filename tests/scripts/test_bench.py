@@ -61,6 +61,15 @@ def test_the_handlers_load_the_standard_library_boto3_and_ours() -> None:
     assert result["cpu_ms_per_request"] > 0
 
 
+def test_models_are_changed_from_memory_disk_and_bucket() -> None:
+    results = measured("models", "--size-mib", "1", "--rounds", "2")["results"]
+    assert [result["source"] for result in results] == ["memory", "disk", "bucket"]
+    for result in results:
+        assert (result["changes"], result["size_mib"]) == (2, 1)
+        assert 0 < result["median_s"] <= result["longest_s"]
+        assert result["median_s"] <= result["median_task_s"]
+
+
 def test_the_table_has_a_column_for_each_result() -> None:
     result = LoadResult(100, 99.5, {}, 20.0, 25.0, 41.25, 60.0, 20.0, 2.5)
     text = report.begin("api").end([result, replace(result, errors={"503": 2})]).to_text()

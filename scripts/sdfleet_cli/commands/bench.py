@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from sdfleet_bench import comfyui, handlers, load, report, scheduler
+from sdfleet_bench import comfyui, handlers, load, models, report, scheduler
 from sdfleet_cli.aws_latency_option import ASSUMED, AwsLatencies
 from sdfleet_cli.console import HELP_NAMES, plain_errors
 from sdfleet_local.runtime_probe import checked_url
@@ -115,6 +115,22 @@ def bench_lambda(rounds: int, requests: int, aws_latency_ms: dict[str, float], i
     """The request handlers as a function: import time, package size, CPU of an accepted request."""
     with _reported("lambda", is_json) as results:
         results.append(handlers.measure(rounds=rounds, requests=requests, aws_latency_ms=aws_latency_ms))
+
+
+@bench.command("models", context_settings=HELP_NAMES)
+@click.option(
+    "--size-mib",
+    type=click.IntRange(min=1),
+    default=256,
+    show_default=True,
+    help="Of each checkpoint; six of them and more must fit on the disk, three in memory.",
+)
+@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="Changes from each source.")
+@_json_option
+def bench_models(size_mib: int, rounds: int, is_json: bool) -> None:
+    """Changing to another checkpoint: from the server's memory, from the disk, from the bucket."""
+    with _reported("models", is_json) as results:
+        results.extend(models.measure(models.ModelsCase(size_mib, rounds)))
 
 
 @contextlib.contextmanager
