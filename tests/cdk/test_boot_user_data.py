@@ -1,0 +1,146 @@
+"""What an instance is told at its first boot."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cdk_fleet_bench import WEBUI, fleet_template, written_files
+from sdfleet.environment import DeploymentEnvironment, SchedulerEnvironment
+from sdfleet_cdk import boot
+
+
+def test_an_instance_reads_the_environment_that_it_is_told() -> None:
+    environ = _environ()
+    deployment = DeploymentEnvironment.from_env(environ)
+    scheduler = SchedulerEnvironment.from_env(environ)
+    assert deployment.deployment_id == "sdfleet"
+    assert scheduler.runtime == "sdruntime"
+    assert scheduler.runtime_url == "http://127.0.0.1:7860"
+    assert scheduler.group_name == "sdfleet-sdruntime"
+    assert scheduler.termination_hook == "sdfleet-sdruntime-termination"
+    assert environ["AWS_REGION"] == "us-west-2"
+
+
+def test_hook_and_scheduler_agree_on_the_hooks_timeout() -> None:
+    template = fleet_template()
+    hooks = template.one("AWS::AutoScaling::AutoScalingGroup")["LifecycleHookSpecificationList"]
+    scheduler = SchedulerEnvironment.from_env(_environ())
+    assert scheduler.termination_hook_timeout_s == hooks[1]["HeartbeatTimeout"]
+
+
+def test_an_instance_knows_of_its_own_runtime_only() -> None:
+    template = fleet_template(modelsRuntime=[dict(WEBUI), {"name": "flows", "type": "comfyui"}])
+    for launch in template.of_type("AWS::EC2::LaunchTemplate"):
+        name = launch["LaunchTemplateName"]
+        user_data = launch["LaunchTemplateData"]["UserData"]["Fn::Base64"]
+        other = {"sdfleet-sdruntime": "sdfleet-flows", "sdfleet-flows": "sdfleet-sdruntime"}[name]
+        assert other not in json.dumps(user_data)
+
+
+def test_user_data_fits_into_what_ec2_takes() -> None:
+    assert len(fleet_template().user_data()) < boot.MAX_USER_DATA_BYTES
+
+
+def test_a_report_comes_before_the_launch_hook_has_run_out() -> None:
+    hooks = fleet_template().one("AWS::AutoScaling::AutoScalingGroup")["LifecycleHookSpecificationList"]
+    assert int(_instance_settings()["BOOT_PATIENCE_S"]) < hooks[0]["HeartbeatTimeout"]
+    assert _instance_settings()["LAUNCH_HOOK"] == hooks[0]["LifecycleHookName"]
+
+
+def test_the_runtimes_container_is_published_on_loopback_and_cut_from_the_metadata_service() -> None:
+    files = written_files(fleet_template().user_data())
+    runtime = files["/usr/local/lib/sdfleet/runtime.sh"]
+    assert '--network sdfleet --publish "127.0.0.1:$RUNTIME_PORT:$RUNTIME_PORT"' in runtime
+    assert "--network host" not in runtime
+    prepare = files["/usr/local/lib/sdfleet/prepare.sh"]
+    assert "once DOCKER-USER -i sdfleet0 -d 169.254.0.0/16 -j DROP" in prepare
+    assert "once INPUT -i sdfleet0 -m conntrack --ctstate NEW -j DROP" in prepare
+
+
+def test_the_schedulers_container_has_the_hosts_network_and_no_privilege() -> None:
+    scheduler = written_files(fleet_template().user_data())["/usr/local/lib/sdfleet/scheduler.sh"]
+    for words in ("--network host", "--read-only", "--cap-drop ALL", "--security-opt no-new-privileges"):
+        assert words in scheduler
+
+
+def test_every_unit_that_is_started_is_written() -> None:
+    document = yaml.safe_load(fleet_template().user_data())
+    started = [word for word in document["runcmd"][-1] if word.startswith("sdfleet-")]
+    paths = {file["path"] for file in document["write_files"]}
+    assert {f"/etc/systemd/system/{unit}" for unit in started} <= paths
+    assert "sdfleet-runtime.service" in started
+
+
+def test_the_test_pattern_needs_no_server() -> None:
+    template = fleet_template(modelsRuntime=[{"name": "pattern", "type": "test_pattern"}])
+    document = yaml.safe_load(template.user_data())
+    assert "sdfleet-runtime.service" not in document["runcmd"][-1]
+
+
+def test_a_servers_arguments_are_handed_over_one_a_line() -> None:
+    template = fleet_template(modelsRuntime=[{**WEBUI, "arguments": ["--medvram", "--opt=a b"]}])
+    assert written_files(template.user_data())["/etc/sdfleet/runtime-arguments"] == "--medvram\n--opt=a b\n"
+
+
+def test_gpu_metrics_are_one_per_fleet() -> None:
+    agent = json.loads(written_files(fleet_template().user_data())["/etc/sdfleet/cloudwatch-agent.json"])
+    metrics = agent["metrics"]
+    assert metrics["namespace"] == "sdfleet"
+    assert metrics["aggregation_dimensions"] == [["Fleet"]]
+    gpu = metrics["metrics_collected"]["nvidia_gpu"]
+    assert gpu["append_dimensions"] == {"Fleet": "sdfleet-sdruntime"}
+    assert gpu["drop_original_metrics"] == gpu["measurement"]
+
+
+def test_the_scripts_pass_shellcheck(tmp_path: Path) -> None:
+    scripts = _files_on(tmp_path, ".sh")
+    checked = subprocess.run(
+        [str(Path(sys.executable).with_name("shellcheck")), "--external-sources", "--exclude=SC1091", *scripts],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.stdout == ""
+    assert checked.returncode == 0
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd")
+def test_systemd_knows_every_word_of_the_units(tmp_path: Path) -> None:
+    units = _files_on(tmp_path, ".service", ".path")
+    for unit in units:
+        # What it would execute is not on this machine.
+        text = Path(unit).read_text()
+        Path(unit).write_text(
+            text.replace("=-/usr/bin/docker", "=-/bin/true").replace("/usr/local/lib/sdfleet/", "/bin/true ")
+        )
+    checked = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True, check=False)
+    ours = [line for line in checked.stderr.splitlines() if "sdfleet" in line and "not found" not in line]
+    assert ours == []
+
+
+def _files_on(directory: Path, *suffixes: str) -> list[str]:
+    made = []
+    for path, content in written_files(fleet_template().user_data()).items():
+        if path.endswith(suffixes):
+            file = directory / Path(path).name
+            file.write_text(content)
+            made.append(str(file))
+    assert made
+    return made
+
+
+def _environ() -> dict[str, str]:
+    lines = written_files(fleet_template().user_data())["/etc/sdfleet/scheduler.env"].splitlines()
+    return dict(line.split("=", 1) for line in lines)
+
+
+def _instance_settings() -> dict[str, str]:
+    lines = written_files(fleet_template().user_data())["/etc/sdfleet/instance.env"].splitlines()
+    return dict(line.split("=", 1) for line in lines)
