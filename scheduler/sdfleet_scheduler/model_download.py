@@ -59,7 +59,7 @@ class Downloads:
             RuntimeFailure: transient; the disk is full, or the bucket does not deliver.
         """
         begun = time.monotonic()
-        temporary = self._incoming / f"{uuid.uuid4().hex}.part"
+        temporary = self._incoming / f"{os.getpid()}-{uuid.uuid4().hex}.part"
         try:
             # To its end: a thread that was left behind would make the file after it was removed.
             await to_the_end(offload(_reserve, temporary, model.size_bytes))
@@ -102,6 +102,20 @@ class Downloads:
         async with self._turns:
             # To its end, which `stop` brings near: the place must not be given away while its thread still reads.
             await to_the_end(offload(_read_part, self._bucket, model, temporary, part, stop))
+
+
+def is_left_behind(temporary: Path) -> bool:
+    """Whether nobody is downloading into it any more: on one machine several schedulers may share a directory."""
+    pid = temporary.name.partition("-")[0]
+    if not pid.isdigit() or int(pid) == os.getpid():
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
 
 
 def _parts(size_bytes: int, part_bytes: int) -> list[Part]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from sdfleet.domain.models import DIRECTORIES, is_safe_key
 from sdfleet.ports import ModelBucket, ModelObject
 from sdfleet.telemetry import logs
-from sdfleet_scheduler.model_download import PART_BYTES, READERS, Downloads
+from sdfleet_scheduler.model_download import PART_BYTES, READERS, Downloads, is_left_behind
 from sdfleet_scheduler.offload import offload
 from sdfleet_scheduler.runtimes.base import RuntimeFailure
 
@@ -266,7 +266,7 @@ def _is_current(path: Path, model: ModelObject) -> bool:
 
 def _scanned(directory: Path, incoming: Path) -> dict[str, _File]:
     incoming.mkdir(parents=True, exist_ok=True)
-    for left in incoming.iterdir():
+    for left in filter(is_left_behind, incoming.iterdir()):
         left.unlink(missing_ok=True)
     files = {}
     for name in sorted({name for names in DIRECTORIES.values() for name in names}):

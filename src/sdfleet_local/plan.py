@@ -63,6 +63,10 @@ class LocalPlan:
     #: What the embedded endpoint's calls take, by service, in milliseconds (`aws_latency`).
     aws_latency_ms: Mapping[str, float] = field(default_factory=dict)
 
+    def reads_models(self, runtime: PlannedRuntime) -> bool:
+        """Whether the model bucket's files are fetched for the user's own server."""
+        return self.model_bucket is not None and runtime.type in (RuntimeType.SDWEBUI, RuntimeType.COMFYUI)
+
     def to_json(self) -> str:
         return json.dumps(asdict(self))
 

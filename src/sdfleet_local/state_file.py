@@ -42,6 +42,8 @@ class LocalDirectory:
         self.logs = self.path / "logs"
         #: Disks of the instances.
         self.scratch = self.path / "scratch"
+        #: A model directory for each runtime; kept from one deployment to the next.
+        self.models = self.path / "models"
         self.outputs_file = self.path / "outputs.json"
         self._state_file = self.path / "state.json"
 

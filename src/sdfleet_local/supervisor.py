@@ -186,6 +186,9 @@ class Supervisor:
                 max_input_bytes=self._plan.max_input_bytes,
                 link_lifetime_s=self._plan.link_lifetime_s,
                 visibility_s=self._plan.visibility_s,
+                model_directory=str(self._directory.models / runtime.name)
+                if self._plan.reads_models(runtime)
+                else None,
                 group_name=names.fleet_name(DEPLOYMENT_ID, runtime.name),
                 termination_hook=names.termination_hook_name(DEPLOYMENT_ID, runtime.name),
                 termination_hook_timeout_s=SPOT_NOTICE.total_seconds(),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -8,7 +9,7 @@ import pytest
 from sdfleet.config import Config, RuntimeConfig
 from sdfleet.domain.task import RuntimeType
 from sdfleet.errors import LocalModeError
-from sdfleet_local.plan import LocalPlan
+from sdfleet_local.plan import LocalPlan, PlannedRuntime
 from sdfleet_local.planning import LocalOptions, plan_deployment
 
 URL = "http://127.0.0.1:7860"
@@ -88,3 +89,20 @@ def test_the_runtime_can_be_renamed() -> None:
 def test_a_plan_survives_the_way_to_its_supervisor() -> None:
     plan = plan_deployment(TWO_RUNTIMES, options()).plan
     assert LocalPlan.from_json(plan.to_json()) == plan
+
+
+@pytest.mark.parametrize(
+    ("runtime_type", "bucket", "reads"),
+    [
+        (RuntimeType.SDWEBUI, "models", True),
+        (RuntimeType.COMFYUI, "models", True),
+        (RuntimeType.COMFYUI, None, False),
+        (RuntimeType.TEST_PATTERN, "models", False),
+        (RuntimeType.CUSTOM, "models", False),
+    ],
+)
+def test_models_are_fetched_for_servers_that_read_them(
+    runtime_type: RuntimeType, bucket: str | None, reads: bool
+) -> None:
+    plan = replace(plan_deployment(TWO_RUNTIMES, options()).plan, model_bucket=bucket)
+    assert plan.reads_models(PlannedRuntime("one", runtime_type)) is reads
