@@ -31,10 +31,6 @@ def foundation_stack(deployment_id: str) -> str:
     return f"{deployment_id}-foundation"
 
 
-def image_stack(deployment_id: str) -> str:
-    return f"{deployment_id}-images"
-
-
 def cdk_command(root: Path) -> list[str] | None:
     """How the CDK's command line is started here: the checkout's own, the PATH's, else npm fetches it."""
     own = root / "cdk" / "node_modules" / ".bin" / "cdk"
@@ -141,7 +137,7 @@ def synthesize(root: Path, deployment_id: str, config_file: Path, region: str, o
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir(parents=True)
     # The command line reads cdk.json; the app alone does not.
-    flags = json.loads((root / "cdk" / "cdk.json").read_text())["context"]
+    flags = json.loads((root / "cdk" / "cdk.json").read_text()).get("context", {})
     context = {**flags, **app_context(deployment_id, config_file, region)}
     quiet = {f"JSII_SILENCE_WARNING_{what}_NODE_VERSION": "1" for what in ("UNTESTED", "END_OF_LIFE", "DEPRECATED")}
     made = subprocess.run(

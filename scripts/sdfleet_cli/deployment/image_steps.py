@@ -151,7 +151,7 @@ def _build_here(session: Session, builds: list[ImageBuild], version: str) -> Non
 def _build_on_aws(session: Session, builds: list[ImageBuild], version: str) -> None:
     project = BuildProject(session.clients.codebuild, names.image_build_project(session.deployment_id))
     if not project.exists():
-        raise DeploymentError("The build project is not there; run the step again with --redo pipeline --redo images.")
+        raise DeploymentError("The build project is not there; run the step again with --redo foundation.")
     for one in builds:
         session.note(f"{one.repository}:{version} on the account")
         variables = {

@@ -15,10 +15,10 @@ from sdfleet_cli.deployment.image_steps import Images, MachineImage
 from sdfleet_cli.deployment.model_steps import Configuration, Models
 from sdfleet_cli.deployment.runner import Step
 from sdfleet_cli.deployment.sample_requests import first_task
-from sdfleet_cli.deployment.stack_steps import Bootstrap, Foundation, ImagePipeline, Service
+from sdfleet_cli.deployment.stack_steps import Bootstrap, Foundation, Service
 
 STEP_NAMES = (
-    "config", "checks", "models", "bootstrap", "foundation", "pipeline", "images", "ami", "release", "service",
+    "config", "checks", "models", "bootstrap", "foundation", "images", "ami", "release", "service",
     "picture",
 )  # fmt: skip
 
@@ -31,7 +31,6 @@ def steps_of(wishes: Sequence[Wish]) -> list[Step]:
         Models(),
         Bootstrap(),
         Foundation(),
-        ImagePipeline(),
         Images(),
         MachineImage(),
         FirstRelease(),

@@ -14,7 +14,7 @@ from sdfleet.aws.remains import delete_parameters, empty_bucket, parameters_belo
 from sdfleet.aws.stacks import Stack, Stacks
 from sdfleet.domain import names
 from sdfleet.errors import DeploymentRefused
-from sdfleet_cli.deployment.cdk_app import foundation_stack, image_stack
+from sdfleet_cli.deployment.cdk_app import foundation_stack
 
 #: Instances give back what they have in hand, or end it: one task and its settlement (the default timeout, doubled).
 DRAIN_PATIENCE = timedelta(minutes=20)
@@ -77,7 +77,7 @@ def take_inventory(clients: Clients, account: Account, deployment_id: str, model
 
 def _stack_names(deployment_id: str) -> tuple[str, ...]:
     """Each before what it stands on."""
-    return deployment_id, image_stack(deployment_id), foundation_stack(deployment_id)
+    return deployment_id, foundation_stack(deployment_id)
 
 
 def refuse_while_in_use(inventory: Inventory) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sdfleet.domain import names
-from sdfleet_cli.deployment.cdk_app import CdkApp, foundation_stack, image_stack
+from sdfleet_cli.deployment.cdk_app import CdkApp, foundation_stack
 from sdfleet_cli.deployment.first_release import prepare_parameters, release_of
 from sdfleet_cli.deployment.session import Session
 
@@ -34,7 +33,7 @@ class Bootstrap:
 
 class Foundation:
     name = "foundation"
-    title = "Foundation: buckets, table, topics, queues"
+    title = "Foundation: buckets, table, topics, queues, image repositories, CDN (5 to 10 minutes the first time)"
 
     def inputs(self, session: Session) -> Mapping[str, object]:
         return _stack_inputs(session)
@@ -44,26 +43,6 @@ class Foundation:
 
     def run(self, session: Session) -> Mapping[str, str]:
         CdkApp(session).deploy(foundation_stack(session.deployment_id))
-        return {}
-
-
-class ImagePipeline:
-    """Only where something of it is wanted."""
-
-    name = "pipeline"
-    title = "Image pipeline"
-
-    def inputs(self, session: Session) -> Mapping[str, object]:
-        return {**_stack_inputs(session), "is_built_on_aws": session.options.is_built_on_aws}
-
-    def holds(self, session: Session) -> bool:
-        return not is_wanted(session) or _is_usable(session, image_stack(session.deployment_id))
-
-    def run(self, session: Session) -> Mapping[str, str]:
-        if is_wanted(session):
-            CdkApp(session).deploy(image_stack(session.deployment_id))
-        else:
-            session.note("not wanted: images are built here, and imagePipeline.enabled is false")
         return {}
 
 
@@ -86,10 +65,6 @@ class Service:
         return {}
 
 
-def is_wanted(session: Session) -> bool:
-    return session.config.image_pipeline.enabled or session.options.is_built_on_aws
-
-
 def _stack_inputs(session: Session) -> Mapping[str, object]:
     return {
         "config": session.config.model_dump(mode="json"),
@@ -101,7 +76,3 @@ def _stack_inputs(session: Session) -> Mapping[str, object]:
 def _is_usable(session: Session, name: str) -> bool:
     stack = session.stacks.find(name)
     return stack is not None and stack.is_usable
-
-
-def fleet_names(session: Session) -> list[str]:
-    return [names.fleet_name(session.deployment_id, one.name) for one in session.config.runtimes]
