@@ -75,8 +75,9 @@ class Models:
     @property
     def is_synced(self) -> bool:
         """Whether the server finds what it reads at its start alone, and its own model."""
-        # ComfyUI sees every new file at once.
-        return self._store is None or self._runtime is not RuntimeType.SDWEBUI or self._is_synced
+        # ComfyUI sees every new file at once; its own model is to be loaded before its first task.
+        has_to_wait = self._runtime is RuntimeType.SDWEBUI or self._model is not None
+        return self._store is None or not has_to_wait or self._is_synced
 
     async def start(self) -> None:
         """Tidy the model directory; what the runtime starts with is then fetched while this has returned."""

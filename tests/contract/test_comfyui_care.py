@@ -17,6 +17,7 @@ from fake_comfyui import (
     conclude,
     failure_of,
     recording,
+    replay,
     the_end,
     until_stopped,
 )
@@ -113,3 +114,34 @@ async def test_a_server_that_does_not_tell_its_memory_tells_none(answer: httpx.R
 async def test_its_server_can_be_looked_into() -> None:
     async with a_comfyui() as (_, runtime):
         assert isinstance(runtime, ServedRuntime)
+
+
+MODEL = "own.safetensors"
+
+
+def loaders(fake: FakeComfyUi) -> list[bool]:
+    """For each prompt, whether it loads the model."""
+    return [MODEL in str(prompt.graph) for prompt in fake.submitted]
+
+
+async def test_a_runtime_with_a_model_loads_it_before_its_first_task_and_once() -> None:
+    async with a_comfyui(model=MODEL) as (fake, runtime):
+        assert await runtime.is_ready()
+        assert await runtime.is_ready()
+        assert loaders(fake) == [False, True]
+
+
+async def test_a_model_that_cannot_be_warmed_up_is_no_reason_not_to_be_ready() -> None:
+    async with a_comfyui(model=MODEL) as (fake, runtime):
+        fake.plays.extend([replay(), failing_with("RuntimeError", "Could not detect model type")])
+        assert await runtime.is_ready()
+
+
+async def test_a_server_that_came_back_is_warmed_up_again() -> None:
+    async with a_comfyui(model=MODEL) as (fake, runtime):
+        assert await runtime.is_ready()
+        fake.is_dead = True
+        assert not await runtime.is_ready()
+        fake.is_dead = False
+        assert await runtime.is_ready()
+        assert loaders(fake) == [False, True] * 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import uuid
 from datetime import timedelta
 
@@ -27,6 +26,7 @@ from sdfleet_scheduler.runtimes.comfyui_following import Follower
 from sdfleet_scheduler.runtimes.comfyui_inputs import graph_of, with_own_names, with_uploads
 from sdfleet_scheduler.runtimes.comfyui_loading import Loading
 from sdfleet_scheduler.runtimes.comfyui_outputs import collect
+from sdfleet_scheduler.runtimes.comfyui_probes import canary, warm_up
 from sdfleet_scheduler.runtimes.comfyui_server import (
     ComfyUiServer,
     Place,
@@ -47,6 +47,8 @@ HANG_AFTER = timedelta(minutes=10)
 STOP_WITHIN = timedelta(seconds=30)
 #: The probe is milliseconds of work; a server that is still importing its nodes answers late.
 PROBE_WITHIN = timedelta(seconds=30)
+#: A large checkpoint from a cold disk; below what the keeper of the server waits before it is restarted.
+WARM_UP_WITHIN = timedelta(minutes=2)
 #: How often a stopped prompt is looked for, and how often told again: the server drops an interrupt that comes
 #: just before a prompt's start.
 _LOOK_EVERY_S = 0.05
@@ -65,6 +67,7 @@ class ComfyUiRuntime:
         self,
         client: httpx.AsyncClient,
         *,
+        model: str | None = None,
         hang_after: timedelta = HANG_AFTER,
         stop_within: timedelta = STOP_WITHIN,
         probe_within: timedelta = PROBE_WITHIN,
@@ -72,13 +75,19 @@ class ComfyUiRuntime:
         history_kept: int = HISTORY_KEPT,
         on_loaded: LoadedCallback = nobody_listens,
     ) -> None:
-        """`look_every`: how often the server's queue is read while the websocket is silent."""
+        """`model`: a checkpoint that is loaded before the first task.
+
+        `look_every`: how often the server's queue is read while the websocket is silent.
+        """
         self._server = ComfyUiServer(client)
         # Without a client id, a prompt answered from the cache has no outputs.
         self._client_id = uuid.uuid4().hex
         self._socket = ComfyUiSocket(self._server.websocket_url(self._client_id))
         self._follower = Follower(self._server, self._socket, hang_after=hang_after, look_every=look_every)
         self._loading = Loading(on_loaded)
+        self._model = model
+        #: The server has been asked for the model since it came up.
+        self._is_warm = model is None
         self._stop_within = stop_within
         self._probe_within = probe_within
         self._history_kept = history_kept
@@ -100,8 +109,12 @@ class ComfyUiRuntime:
                 is_answering = await self._is_answering()
                 # Whoever answers after a pause may be another process.
                 self._is_proven = self._is_proven and is_answering
+                self._is_warm = self._model is None or (self._is_warm and is_answering)
                 return is_answering
             self._is_proven = await self._probe()
+            if self._is_proven and self._model is not None and not self._is_warm:
+                self._is_warm = True
+                await self._warm_up(self._model)
             self._is_broken = self._is_broken and not self._is_proven
             return self._is_proven
 
@@ -128,7 +141,7 @@ class ComfyUiRuntime:
             job.on_free()
             generation = await self._concluded(entry, graph)
         except ServerUnreachable as error:
-            self._is_proven = False
+            self._is_proven, self._is_warm = False, self._model is None
             self._loading.forget()
             raise RuntimeFailure.lost(str(error)) from error
         except RuntimeFailure as failure:
@@ -242,7 +255,7 @@ class ComfyUiRuntime:
 
     async def _probe(self) -> bool:
         """Run a prompt without a model: HTTP answers long after the execution thread has died."""
-        graph = _probe_graph()
+        graph = canary()
         watch = PromptWatch(str(uuid.uuid4()), graph, lambda _: None)
         try:
             async with asyncio.timeout(self._probe_within.total_seconds()):
@@ -257,11 +270,18 @@ class ComfyUiRuntime:
         self._probe_failure = None
         return comfyui_failures.ended_badly(entry, graph) is None
 
-
-def _probe_graph() -> JsonObject:
-    # Its colour is new each time: the cache would answer without executing a node.
-    picture = {"width": 16, "height": 16, "batch_size": 1, "color": random.randrange(1 << 24)}
-    return {
-        "1": {"class_type": "EmptyImage", "inputs": picture},
-        "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
-    }
+    async def _warm_up(self, model: str) -> None:
+        """Whatever comes of it: a workflow may use the file in another way, or not at all."""
+        graph = warm_up(model)
+        watch = PromptWatch(str(uuid.uuid4()), graph, lambda _: None)
+        try:
+            async with asyncio.timeout(WARM_UP_WITHIN.total_seconds()):
+                failure = comfyui_failures.ended_badly(await self._run(watch, graph), graph)
+        except (RuntimeFailure, ServerUnreachable, TimeoutError) as error:
+            log.warning("runtime.warm_up_failed", reason=type(error).__name__)
+            return
+        if failure is not None:
+            log.warning("runtime.warm_up_failed", reason=failure.code)
+            return
+        log.info("runtime.warmed_up", model=model)
+        self._loading.ended(graph, watch)

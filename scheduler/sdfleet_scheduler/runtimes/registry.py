@@ -45,7 +45,9 @@ def _sdwebui(url: str, settings: RuntimeSettings) -> Runtime:
 
 
 def _comfyui(url: str, settings: RuntimeSettings) -> Runtime:
-    return ComfyUiRuntime(comfyui_client(url), hang_after=settings.hang_after, on_loaded=settings.on_loaded)
+    return ComfyUiRuntime(
+        comfyui_client(url), model=settings.model, hang_after=settings.hang_after, on_loaded=settings.on_loaded
+    )
 
 
 def _custom(url: str, settings: RuntimeSettings) -> Runtime:
