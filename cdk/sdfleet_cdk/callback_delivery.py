@@ -28,7 +28,7 @@ class CallbackDelivery(Construct):
             description="Posts notices to their callback addresses",
             memory=_MEMORY,
             timeout=callback.FUNCTION_TIMEOUT,
-            environment=CallbackEnvironment(queue.queue_url, secret).to_env(),
+            environment=CallbackEnvironment(deployment.deployment_id, queue.queue_url).to_env(),
             permissions=(
                 queue_permission([queue.queue_arn]),
                 Permission("PostponeTries", ("sqs:ChangeMessageVisibility",), (queue.queue_arn,)),

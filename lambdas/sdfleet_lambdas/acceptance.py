@@ -14,7 +14,7 @@ from sdfleet.domain.wire import answers, messages
 from sdfleet.domain.wire.draft import Draft
 from sdfleet.domain.wire.requests import fingerprint
 from sdfleet.errors import FieldError, InvalidRequest, RecordConflict, ServiceUnavailable, TaskConflict
-from sdfleet.telemetry import logs
+from sdfleet.telemetry import logs, metrics
 from sdfleet_lambdas.checks import CheckedSubmission, check
 from sdfleet_lambdas.composition import Services
 from sdfleet_lambdas.publication import announce, publish
@@ -67,7 +67,13 @@ def accept(draft: Draft, services: Services, *, idempotency_key: str | None = No
             if idempotency_key is not None:
                 task = _task_of_key(idempotency_key, checked, proposed, services)
             continue
-        log.info("task.accepted", task_id=created.id, runtime=created.runtime, tasktype=created.tasktype)
+        log.info(
+            "task.accepted",
+            task_id=created.id,
+            runtime=created.runtime,
+            tasktype=created.tasktype,
+            **metrics.embedded({names.REQUESTS_ACCEPTED: 1}, metrics.of_deployment(services.deployment.deployment_id)),
+        )
         return _accepted(_published(created, content, services), proposed, services)
     raise ServiceUnavailable("The id's record keeps changing; try again.")
 

@@ -10,11 +10,12 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
+from sdfleet.domain import names
 from sdfleet.domain.task import JsonObject
 from sdfleet.domain.wire.draft import Draft
 from sdfleet.domain.wire.requests import read_v1alpha1, read_v1alpha2
 from sdfleet.errors import SdfleetError, ServiceUnavailable
-from sdfleet.telemetry import logs
+from sdfleet.telemetry import logs, metrics
 from sdfleet_lambdas import composition, discovery, problem, proxy, status, task_compat, uploads
 from sdfleet_lambdas.acceptance import accept
 from sdfleet_lambdas.composition import Services
@@ -47,6 +48,7 @@ def handle(event: Event, services: Services) -> dict[str, Any]:
             path=path[:_LOGGED_PATH],
             status=int(response.status),
             seconds=round((services.clock.now() - began).total_seconds(), 3),
+            **_refusal(method, response, services),
         )
     return (without_body(response) if method == "HEAD" else response).to_event()
 
@@ -65,6 +67,13 @@ def _answered(event: Event, services: Services) -> Response:
     except Exception:  # the supervisor of all requests
         log.exception("request.failed")
         return problem.internal()
+
+
+def _refusal(method: str, response: Response, services: Services) -> dict[str, Any]:
+    """The metric of a refused submission, for the line that tells of it."""
+    if method != "POST" or not HTTPStatus.BAD_REQUEST <= response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return {}
+    return metrics.embedded({names.REQUESTS_REFUSED: 1}, metrics.of_deployment(services.deployment.deployment_id))
 
 
 def _submitting(read: Callable[[JsonObject], Draft]) -> RouteHandler:

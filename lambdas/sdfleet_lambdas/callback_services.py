@@ -45,6 +45,7 @@ class SigningKeys:
 class CallbackServices:
     """What the delivery works with."""
 
+    deployment_id: str
     #: The callback queue: the messages in hand wait there for their next try.
     queue: TaskQueue
     keys: SigningKeys = field(repr=False)

@@ -67,12 +67,12 @@ def _try(notice: CallbackNotice, message: QueuedMessage, services: CallbackServi
     except ValueError as error:
         return _postpone(notice, message, services, reason=f"the address or the secret is not valid: {error}")
     if HTTPStatus(200) <= answer.status < HTTPStatus(300):
-        metrics.count(names.CALLBACKS_DELIVERED)
+        _count(names.CALLBACKS_DELIVERED, services)
         log.info("callback.delivered", host=target.authority, status=answer.status, tries=tries)
         return True
     if answer.status == HTTPStatus.GONE:
         # The receiver wants no more of it (Standard Webhooks, "Delivery").
-        metrics.count(names.CALLBACKS_FAILED)
+        _count(names.CALLBACKS_FAILED, services)
         log.warning("callback.refused", host=target.authority, status=answer.status, tries=tries)
         return True
     return _postpone(
@@ -104,10 +104,10 @@ def _postpone(
     tries = message.receive_count
     delay = callback.delay_after(tries, event_id=notice.event_id, retry_after=retry_after)
     if delay is None:
-        metrics.count(names.CALLBACKS_FAILED)
+        _count(names.CALLBACKS_FAILED, services)
         log.error("callback.given_up", reason=reason, tries=tries)
     else:
-        metrics.count(names.CALLBACK_TRIES_FAILED)
+        _count(names.CALLBACK_TRIES_FAILED, services)
         log.warning("callback.postponed", reason=reason, tries=tries, retry_in_s=round(delay.total_seconds()))
     try:
         # Given up: visible at once, for the queue to find that it was received too often.
@@ -115,3 +115,7 @@ def _postpone(
     except LeaseLost:
         log.warning("callback.lease_lost")
     return False
+
+
+def _count(metric: str, services: CallbackServices) -> None:
+    metrics.count(metric, metrics.of_deployment(services.deployment_id))

@@ -144,6 +144,7 @@ def build_callbacks(environment: CallbackEnvironment) -> CallbackServices:
     clock = SystemClock()
     named_hosts = frozenset(environment.named_hosts)
     return CallbackServices(
+        deployment_id=environment.deployment_id,
         queue=SqsTaskQueue(clients.sqs, environment.queue_url),
         keys=SigningKeys(SsmCallbackSecret(clients.ssm, environment.secret_parameter), clock),
         post=partial(guarded_post.post, named_hosts=named_hosts),

@@ -14,7 +14,6 @@ from sdfleet_lambdas.sqs_batch import QueuedMessage
 
 log = logs.get_logger(__name__)
 
-METRIC = "DeadLetters"
 #: A notice has 256 KiB for everything; a workflow can have fifty things wrong with it.
 _MAX_REASON = 4_000
 
@@ -33,7 +32,7 @@ def keep(message: QueuedMessage, reason: str, services: Services, *, code: str) 
         now=services.clock.now(),
     )
     services.artifacts.put(url, letter, content_type=MEDIA_TYPE)
-    metrics.count(METRIC, Queue=message.queue)
+    metrics.count(names.DEAD_LETTERS, metrics.of_deployment(services.deployment.deployment_id))
     log.warning("message.dead_lettered", reason=code)
 
 

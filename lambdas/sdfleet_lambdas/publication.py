@@ -8,7 +8,7 @@ from sdfleet.domain import transitions
 from sdfleet.domain.task import Artifact, JsonObject, Task
 from sdfleet.domain.wire import answers, messages
 from sdfleet.errors import ClaimLost, ServiceUnavailable, TaskNotFound
-from sdfleet.telemetry import logs
+from sdfleet.telemetry import logs, task_metrics
 from sdfleet_lambdas import records
 from sdfleet_lambdas.composition import Services
 
@@ -46,13 +46,15 @@ def announce(task: Task, services: Services) -> Task:
     services.results.publish(answers.notice(task, image_link=links), answers.notice_attributes(task))
     log.info("task.announced", task_id=task.id, status=task.status)
     try:
-        return records.update(
+        marked = records.update(
             services.tasks,
             task,
             lambda current: transitions.notified(current, run=task.run, now=services.clock.now()),
         )
     except (ClaimLost, TaskNotFound):
         return task
+    task_metrics.ended(task, services.deployment.deployment_id)
+    return marked
 
 
 def fresh_links(artifacts: Sequence[Artifact], services: Services) -> list[str]:

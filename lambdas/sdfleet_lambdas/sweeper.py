@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sdfleet.domain import trace, transitions
+from sdfleet.domain import names, trace, transitions
 from sdfleet.domain.task import Failure, Task
 from sdfleet.domain.wire import messages
 from sdfleet.errors import ObjectNotFound, SdfleetError, TransitionRefused
@@ -54,8 +54,9 @@ def handle(_event: Mapping[str, Any], services: Services) -> dict[str, int]:
             break
         with logs.bound(task_id=task_id):
             outcomes[_swept(task_id, services)] += 1
+    deployment = metrics.of_deployment(services.deployment.deployment_id)
     for outcome, count in outcomes.items():
-        metrics.count("SweptTasks", count, Outcome=outcome)
+        metrics.count(names.SWEPT_TASKS, {**deployment, "Outcome": outcome}, count)
     return dict(outcomes)
 
 

@@ -8,7 +8,7 @@ from sdfleet.domain.wire import answers, dead_letters
 from sdfleet.environment import DeploymentEnvironment
 from sdfleet.errors import MalformedMessage
 from sdfleet.ports import ArtifactStore, Clock, Topic
-from sdfleet.telemetry import logs
+from sdfleet.telemetry import logs, metrics
 from sdfleet_scheduler.instruments import Instruments
 from sdfleet_scheduler.lease import Lease
 from sdfleet_scheduler.offload import offload
@@ -56,4 +56,5 @@ class DeadLetters:
             )
         await lease.delete()
         self._instruments.dead_lettered.inc()
+        metrics.count(names.DEAD_LETTERS, metrics.of_deployment(self._deployment.deployment_id))
         log.warning("message.dead_lettered", message_id=message.message_id, reason=str(error))

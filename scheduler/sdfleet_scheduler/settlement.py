@@ -14,12 +14,13 @@ import tenacity
 
 from sdfleet.domain import names, transitions
 from sdfleet.domain.content import sniff
+from sdfleet.domain.interruption import NoticeKind
 from sdfleet.domain.task import Artifact, Failure, Task
 from sdfleet.domain.wire import answers
 from sdfleet.environment import DeploymentEnvironment
 from sdfleet.errors import LeaseLost, ServiceUnavailable
 from sdfleet.ports import ArtifactStore, Clock, Topic
-from sdfleet.telemetry import logs
+from sdfleet.telemetry import logs, task_metrics
 from sdfleet_scheduler.instruments import Instruments
 from sdfleet_scheduler.lease import Lease
 from sdfleet_scheduler.offload import offload
@@ -36,6 +37,7 @@ RETRY_FOR_S = 60
 PARALLEL_UPLOADS = 8
 #: Files in the record: at about 400 bytes each half of DynamoDB's 400 KB item. All of them are in the `.out`.
 MAX_RECORDED = 500
+_INTERRUPTIONS = frozenset(NoticeKind)
 _UNKNOWN_TYPE = ("bin", "application/octet-stream")
 
 
@@ -106,6 +108,8 @@ class Settlement:
                     counts_loss=counts_loss,
                 ),
             )
+            if reason in _INTERRUPTIONS:
+                task_metrics.interrupted(run.record.task, self._deployment.deployment_id)
         await run.lease.release(after)
         self._instruments.requeued.labels(reason).inc()
         log.info("task.requeued", reason=reason, after_s=after.total_seconds(), spends_attempt=spends_attempt)
@@ -123,6 +127,7 @@ class Settlement:
             await _persistently(
                 record.update, lambda current: transitions.notified(current, run=task.run, now=self._clock.now())
             )
+            task_metrics.ended(task, self._deployment.deployment_id)
         await self.delete(lease)
 
     async def delete(self, lease: Lease) -> None:

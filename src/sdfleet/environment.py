@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any, Self, TypeVar
 
+from sdfleet.domain import names
 from sdfleet.domain.task import DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT, TASKTYPES_OF, RuntimeType, TaskType
 from sdfleet.errors import ConfigError
 
@@ -115,15 +116,19 @@ class HandlerEnvironment:
 
 @dataclass(frozen=True)
 class CallbackEnvironment:
-    """What the delivery of callbacks needs; it knows nothing of the deployment beside it."""
+    """What the delivery of callbacks needs; it knows nothing else of the deployment."""
 
+    deployment_id: str
     #: The callback queue, whose messages wait there for their next try.
     queue_url: str
-    #: SSM parameter of the signing secrets.
-    secret_parameter: str
     #: As `HandlerEnvironment.callback_hosts`.
     named_hosts: tuple[str, ...] = ()
     log_level: str = "INFO"
+
+    @property
+    def secret_parameter(self) -> str:
+        """SSM parameter of the signing secrets."""
+        return names.callback_secret_parameter(self.deployment_id)
 
     def to_env(self) -> dict[str, str]:
         return {_CALLBACKS: json.dumps(asdict(self))}

@@ -125,9 +125,7 @@ class Supervisor:
                 self._plan.waiting_cap, self._plan.link_lifetime_s, callback_hosts=self._plan.allowed_hosts
             ).to_env(),
             **CallbackEnvironment(
-                queue_url=resources.callbacks.url,
-                secret_parameter=names.callback_secret_parameter(DEPLOYMENT_ID),
-                named_hosts=self._plan.allowed_hosts,
+                DEPLOYMENT_ID, resources.callbacks.url, named_hosts=self._plan.allowed_hosts
             ).to_env(),
             **SpotPriceEnvironment(resources.deployment.table_name, self._plan.instance_types).to_env(),
             **self._function_settings(resources, api_key).to_env(),

@@ -52,7 +52,7 @@ class Delivery:
         self.queue = MemoryTaskQueue(self.clock, dead_letters=self.dead_letters, max_receive_count=MAX_TRIES)
         self.receiver = Receiver(self.clock, list(answers) or [PostAnswer(204)])
         self.secret = MemoryCallbackSecret()
-        services = CallbackServices(self.queue, SigningKeys(self.secret, self.clock), self.receiver, self.clock)
+        services = CallbackServices("test", self.queue, SigningKeys(self.secret, self.clock), self.receiver, self.clock)
         self._source = QueueSource(
             self.queue,
             "arn:aws:sqs:us-east-1:1:callbacks",

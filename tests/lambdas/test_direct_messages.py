@@ -162,7 +162,7 @@ def test_an_id_in_use_with_other_content_is_answered(harness: Harness) -> None:
 def test_kept_letters_are_counted(harness: Harness, capsys: pytest.CaptureFixture[str]) -> None:
     send(harness, "not json")
     metric = json.loads(capsys.readouterr().out)
-    assert (metric["DeadLetters"], metric["Queue"]) == (1, "sdfleet-submissions")
+    assert (metric["DeadLetters"], metric["Deployment"]) == (1, harness.deployment.deployment_id)
 
 
 def test_a_bad_message_does_not_stop_the_others(harness: Harness) -> None:

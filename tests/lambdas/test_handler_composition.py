@@ -41,7 +41,7 @@ def test_the_entry_point_answers(environ: dict[str, str], monkeypatch: pytest.Mo
 
 
 def test_the_delivery_of_callbacks_needs_no_deployment(environ: dict[str, str]) -> None:
-    environment = CallbackEnvironment("http://127.0.0.1:1/callbacks", "/sdfleet/test/callback-secret", ("localhost",))
+    environment = CallbackEnvironment("test", "http://127.0.0.1:1/callbacks", ("localhost",))
     assert CallbackEnvironment.from_env(environment.to_env()) == environment
     assert composition.build_callbacks(environment).named_hosts == {"localhost"}
 

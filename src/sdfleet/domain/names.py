@@ -25,7 +25,8 @@ RUN_SECONDS = "RunSeconds"
 #: One a minute from each instance: their sum over a minute is the number of instances.
 SPOT_INSTANCES = "SpotInstances"
 ON_DEMAND_INSTANCES = "OnDemandInstances"
-#: Counts of the whole deployment, without a dimension. A callback's failed try comes again; a failed callback is over.
+#: Counts per deployment. A callback's failed try comes again; a failed callback is over.
+SWEPT_TASKS = "SweptTasks"
 REQUESTS_ACCEPTED = "RequestsAccepted"
 REQUESTS_REFUSED = "RequestsRefused"
 CALLBACKS_DELIVERED = "CallbacksDelivered"

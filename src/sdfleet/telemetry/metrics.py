@@ -1,6 +1,6 @@
 """Metrics as CloudWatch embedded metric format: a log line, no call.
 
-Specification: CloudWatch User Guide, "Embedded metric format specification".
+Specification: CloudWatch User Guide, "Embedded metric format specification". Names: `sdfleet.domain.names`.
 """
 
 from __future__ import annotations
@@ -9,39 +9,41 @@ import json
 import sys
 import time
 from collections.abc import Mapping
+from typing import Any
 
-from sdfleet.domain.names import METRIC_NAMESPACE
+from sdfleet.domain.names import DEPLOYMENT_DIMENSION, METRIC_NAMESPACE
+
+_NOTHING: Mapping[str, float] = {}
 
 
-def count(name: str, value: int = 1, **dimensions: str) -> None:
+def of_deployment(deployment_id: str) -> dict[str, str]:
+    """The dimension of what is counted once for all fleets."""
+    return {DEPLOYMENT_DIMENSION: deployment_id}
+
+
+def count(name: str, dimensions: Mapping[str, str], value: int = 1) -> None:
     """Add `value` to the metric `name`."""
-    _emit({name: value}, "Count", dimensions)
+    emit({name: value}, dimensions)
 
 
-def seconds(values: Mapping[str, float], **dimensions: str) -> None:
-    """Add a duration to each named metric."""
-    if values:
-        _emit({name: round(value, 3) for name, value in values.items()}, "Seconds", dimensions)
-
-
-def _emit(values: Mapping[str, float], unit: str, dimensions: Mapping[str, str]) -> None:
-    line = json.dumps(
-        {
-            "_aws": {
-                "Timestamp": int(time.time() * 1000),
-                "CloudWatchMetrics": [
-                    {
-                        "Namespace": METRIC_NAMESPACE,
-                        "Dimensions": [sorted(dimensions)],
-                        "Metrics": [{"Name": name, "Unit": unit} for name in values],
-                    }
-                ],
-            },
-            **values,
-            **dimensions,
-        },
-        separators=(",", ":"),
-    )
+def emit(counts: Mapping[str, int], dimensions: Mapping[str, str], *, seconds: Mapping[str, float] = _NOTHING) -> None:
+    """Add to all of these metrics, with a line of their own."""
+    line = json.dumps(embedded(counts, dimensions, seconds=seconds), separators=(",", ":"))
     # CloudWatch reads standard output, one object a line; in one write, for handlers that work in threads.
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
+
+
+def embedded(
+    counts: Mapping[str, int], dimensions: Mapping[str, str], *, seconds: Mapping[str, float] = _NOTHING
+) -> dict[str, Any]:
+    """Fields for a log line that is written anyway: it carries the metrics along."""
+    described = [{"Name": name, "Unit": "Count"} for name in counts]
+    described += [{"Name": name, "Unit": "Seconds"} for name in seconds]
+    directive = {"Namespace": METRIC_NAMESPACE, "Dimensions": [sorted(dimensions)], "Metrics": described}
+    return {
+        "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]},
+        **counts,
+        **{name: round(value, 3) for name, value in seconds.items()},
+        **dimensions,
+    }
