@@ -19,7 +19,7 @@ from sdfleet_cdk.alarms import Alarms
 from sdfleet_cdk.fleet_scaling import FleetScaling
 from sdfleet_cdk.image_pipeline import ImageRepositories
 from sdfleet_cdk.network import Network
-from sdfleet_cdk.observability import Dashboard, HourlyPrice
+from sdfleet_cdk.observability import Dashboard
 from sdfleet_cdk.references import deployment_context
 from sdfleet_cdk.region import Region
 from sdfleet_cdk.release_parameters import ReleaseParameters
@@ -78,13 +78,7 @@ def _synthesized(region: str, keys: str) -> FleetTemplate:
             fleet = RuntimeFleet(stack, f"{runtime.name}-fleet", context=context, runtime=runtime, network=network)
             FleetScaling(stack, f"{runtime.name}-scaling", fleet=fleet)
         Alarms(stack, "Alarms", config=config, has_api=True)
-        Dashboard(
-            stack,
-            "Dashboard",
-            config=config,
-            region=Region(region),
-            prices={runtime.name: HourlyPrice(spot=0.4, on_demand=1.0) for runtime in config.runtimes},
-        )
+        Dashboard(stack, "Dashboard", config=config, region=Region(region), has_api=True)
         ImageRepositories(stack, "Images", config=config)
         template = app.synth().get_stack_by_name(stack.stack_name).template
     return FleetTemplate(template["Resources"], template["Parameters"])

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
-from sdfleet.config import Config
+from sdfleet.config import Config, RuntimeConfig
+from sdfleet.config.prices import read_prices
 from sdfleet.domain import names
 from sdfleet_cdk.boot import GPU_METRIC_PREFIX
 from sdfleet_cdk.metric_queries import Query, fleet_metric, group_metric, in_flight_messages, visible_messages
@@ -24,11 +26,12 @@ _COST_PERIOD_S = 3600
 
 
 @dataclass(frozen=True)
-class HourlyPrice:
-    """USD for an hour of one of a fleet's instances."""
+class FleetPrice:
+    """USD for an hour of a fleet's instances, and the list that says so."""
 
     spot: float
     on_demand: float
+    as_of: str
 
 
 @dataclass(frozen=True)
@@ -69,19 +72,30 @@ class Dashboard(Construct):
         *,
         config: Config,
         region: Region,
-        prices: Mapping[str, HourlyPrice] | None = None,
-        has_api: bool = True,
+        has_api: bool,
     ) -> None:
-        """`prices`: by runtime; a fleet without one shows instance hours in the place of dollars."""
         super().__init__(scope, construct_id)
         deployment_id = config.stack_name
         rows: list[tuple[str, list[Widget]]] = [("The service", list(_service(config, has_api=has_api)))]
         for runtime in config.runtimes:
             fleet = names.fleet_name(deployment_id, runtime.name)
-            rows.append((f"Fleet {runtime.name}", list(_fleet(fleet, (prices or {}).get(runtime.name)))))
+            rows.append((f"Fleet {runtime.name}", list(_fleet(fleet, fleet_price(runtime, region.name)))))
         cloudwatch.CfnDashboard(
             self, "Dashboard", dashboard_name=deployment_id, dashboard_body=json.dumps(_body(rows, region))
         )
+
+
+def fleet_price(runtime: RuntimeConfig, region: str) -> FleetPrice | None:
+    """The mean over the fleet's types, any of which it may get; None: nothing is known of them there."""
+    prices = read_prices()
+    known = [prices.instances[one] for one in runtime.fleet.instance_types if one in prices.instances]
+    if region not in prices.regions or not known:
+        return None
+    return FleetPrice(
+        spot=fmean(one.spot for one in known),
+        on_demand=fmean(one.on_demand for one in known),
+        as_of=prices.as_of,
+    )
 
 
 def _service(config: Config, *, has_api: bool) -> Iterable[Widget]:
@@ -118,7 +132,7 @@ def _service(config: Config, *, has_api: bool) -> Iterable[Widget]:
     )
 
 
-def _fleet(fleet: str, price: HourlyPrice | None) -> Iterable[Widget]:
+def _fleet(fleet: str, price: FleetPrice | None) -> Iterable[Widget]:
     queue = (("QueueName", fleet),)
     yield Widget(
         "How long does work wait?",
@@ -195,7 +209,7 @@ def _fleet(fleet: str, price: HourlyPrice | None) -> Iterable[Widget]:
     yield _cost(fleet, spot, on_demand, price)
 
 
-def _cost(fleet: str, spot: Query, on_demand: Query, price: HourlyPrice | None) -> Widget:
+def _cost(fleet: str, spot: Query, on_demand: Query, price: FleetPrice | None) -> Widget:
     succeeded = fleet_metric("succeeded", names.TASKS_SUCCEEDED, fleet)
     lines = tuple(
         Line(replace(query, period_s=_COST_PERIOD_S), query.id, is_hidden=True)
@@ -204,9 +218,10 @@ def _cost(fleet: str, spot: Query, on_demand: Query, price: HourlyPrice | None) 
     # Each instance counts itself once a minute: sixty make an hour.
     spot_price, on_demand_price = (price.spot, price.on_demand) if price else (1, 1)
     hours = f"(FILL(spot, 0) * {spot_price:g} + FILL(ondemand, 0) * {on_demand_price:g}) / 60"
-    what = "USD of instances" if price else "instance hours"
+    what = "USD of instances" if price else "Hours of instances"
+    source = f" (prices of {price.as_of})" if price else ""
     return Widget(
-        f"{what} per thousand tasks".capitalize() if not price else f"{what} per thousand tasks",
+        f"{what} per thousand tasks{source}",
         lines,
         (Formula(f"IF(succeeded > 0, 1000 * {hours} / succeeded)", what),),
         unit="USD" if price else "hours",

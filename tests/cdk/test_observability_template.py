@@ -3,8 +3,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from cdk_fleet_bench import WEBUI, fleet_template, plain
+from cdk_fleet_bench import WEBUI, fleet_template, plain, with_fleet
+from sdfleet.config import RuntimeConfig
+from sdfleet.config.prices import read_prices
 from sdfleet.domain import names
+from sdfleet_cdk.observability import fleet_price
 
 ALARM = "AWS::CloudWatch::Alarm"
 TOPIC = "AWS::SNS::Topic"
@@ -99,11 +102,22 @@ def test_the_dashboard_answers_the_questions_of_a_person_on_call() -> None:
     }
 
 
-def test_cost_per_thousand_tasks_comes_from_instance_minutes_and_prices() -> None:
-    (cost,) = [one for one in _widgets(fleet_template()) if one["title"].startswith("USD")]
+def test_cost_per_thousand_tasks_comes_from_instance_minutes_and_the_list_of_prices() -> None:
+    template = fleet_template(modelsRuntime=with_fleet(instanceTypes=["g5.xlarge"]))
+    prices = read_prices()
+    price = prices.instances["g5.xlarge"]
+    (cost,) = [one for one in _widgets(template) if one["title"].startswith("USD")]
     (formula,) = [metric[0]["expression"] for metric in cost["metrics"] if "expression" in metric[0]]
-    assert formula == ("IF(succeeded > 0, 1000 * (FILL(spot, 0) * 0.4 + FILL(ondemand, 0) * 1) / 60 / succeeded)")
+    hours = f"(FILL(spot, 0) * {price.spot:g} + FILL(ondemand, 0) * {price.on_demand:g}) / 60"
+    assert formula == f"IF(succeeded > 0, 1000 * {hours} / succeeded)"
     assert {metric[-1]["period"] for metric in cost["metrics"] if len(metric) > 1} == {3600}
+    assert prices.as_of in cost["title"]
+
+
+def test_where_no_price_is_known_hours_are_shown() -> None:
+    runtime = RuntimeConfig.model_validate({**WEBUI, "fleet": {"instanceTypes": ["g5.xlarge"]}})
+    assert fleet_price(runtime, "us-west-2") is not None
+    assert fleet_price(runtime, "cn-northwest-1") is None
 
 
 def test_each_fleet_has_its_own_part_of_the_dashboard() -> None:
