@@ -326,6 +326,12 @@ def test_command_line_arguments_are_taken_apart_as_a_shell_would() -> None:
     assert config_of(text).runtimes[0].arguments == ("--medvram", "--ui-config", "a b")
 
 
+def test_arguments_with_an_open_quote_stay_one_argument() -> None:
+    text = one_runtime({"runtime": {"inferenceApi": {"commandArguments": "--a 'b"}}})
+    assert config_of(text).runtimes[0].arguments == ("--a 'b",)
+    assert "commandArguments cannot be taken apart" in notes_of(text)
+
+
 def test_environment_variables_are_kept() -> None:
     text = one_runtime({"runtime": {"inferenceApi": {"extraEnv": {"A": "1"}}}})
     assert config_of(text).runtimes[0].environment == {"A": "1"}

@@ -12,6 +12,7 @@ from sdfleet.config.eks_section import EksSection
 from sdfleet.config.fleet import FleetConfig
 from sdfleet.config.problem import Problem
 from sdfleet.config.regions import CHINA_INSTANCE_TYPES, FAMILIES_NOT_IN_CHINA
+from sdfleet.domain.content import Path
 from sdfleet.domain.task import RuntimeType
 
 #: The chart's own default (values.yaml, runtime.scaling.maxReplicaCount).
@@ -77,10 +78,18 @@ def _server(old: EksSection, runtime: Mapping[str, Any], notes: list[Problem]) -
         if arguments is not None:
             variables["EXTRA_CMD_ARG"] = arguments
     elif arguments is not None:
-        new["arguments"] = shlex.split(str(arguments))
+        new["arguments"] = _words(str(arguments), (*old.path, "commandArguments"), notes)
     if variables:
         new["environment"] = variables
     return new
+
+
+def _words(text: str, path: Path, notes: list[Problem]) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        notes.append(Problem(path, f"cannot be taken apart as a shell would ({error}); it stays one argument"))
+        return [text]
 
 
 def _image(old: EksSection) -> str | None:
@@ -144,7 +153,7 @@ def _node(old: EksSection, tags: dict[str, Any], notes: list[Problem]) -> dict[s
     return {"volume": new} if new else {}
 
 
-def _gib(size: Any, path: tuple[str | int, ...], notes: list[Problem]) -> Any:
+def _gib(size: Any, path: Path, notes: list[Problem]) -> Any:
     match = re.fullmatch(r"(\d+)(Gi|Ti|G|T)", str(size))
     if match is None:
         return size
