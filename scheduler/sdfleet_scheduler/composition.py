@@ -49,6 +49,7 @@ from sdfleet_scheduler.model_switches import ModelSwitches
 from sdfleet_scheduler.models import BehindCallback, FetchCallback, Models
 from sdfleet_scheduler.pace import Pace
 from sdfleet_scheduler.poller import Poller
+from sdfleet_scheduler.presence import Presence
 from sdfleet_scheduler.recycling import Recycling
 from sdfleet_scheduler.runtime_keeper import RuntimeKeeper, shell_free_command
 from sdfleet_scheduler.runtimes.base import Runtime, ServedRuntime
@@ -81,6 +82,8 @@ class Parts:
     app: FastAPI
     #: What must be closed at the end, in this order.
     closing: tuple[Callable[[], Awaitable[None]], ...]
+    #: None: it is no group's instance.
+    presence: Presence | None = None
 
 
 async def compose(environ: Mapping[str, str]) -> Parts:
@@ -228,6 +231,7 @@ async def compose(environ: Mapping[str, str]) -> Parts:
         executor=executor,
         poller=poller,
         keeper=keeper,
+        presence=None if environment.group_name is None else Presence(service, environment.group_name),
         clock=clock,
         app=build_app(
             identity,

@@ -20,6 +20,8 @@ TIMEOUT_S = 2.0
 
 INSTANCE_ID = "instance-id"
 RELEASE_TAG = "tags/instance/sdfleet-release"
+#: `spot` or `on-demand`.
+LIFE_CYCLE = "instance-life-cycle"
 SPOT_ACTION = "spot/instance-action"
 REBALANCE = "events/recommendations/rebalance"
 TARGET_STATE = "autoscaling/target-lifecycle-state"

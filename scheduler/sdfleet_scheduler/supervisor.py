@@ -51,6 +51,8 @@ async def supervise(parts: Parts) -> None:
     }
     if parts.keeper is not None:
         works["runtime_keeper"] = parts.keeper.watch()
+    if parts.presence is not None:
+        works["presence"] = parts.presence.run()
     tasks = {name: asyncio.create_task(work, name=name) for name, work in works.items()}
     log.info("scheduler.started", release=parts.identity.release, port=parts.environment.port)
     try:
