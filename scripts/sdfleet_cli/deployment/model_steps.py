@@ -53,7 +53,8 @@ class Models:
     def inputs(self, session: Session) -> Mapping[str, object]:
         config = session.config
         return {
-            "bucket": config.model_bucket,
+            # Before its first run no bucket is configured, and after it this one is.
+            "bucket": config.model_bucket or model_bucket_name(session),
             "models": sorted(_model_files(config)),
             "base_model": session.options.base_model_url,
             "wants_base_model": session.options.wants_base_model,
