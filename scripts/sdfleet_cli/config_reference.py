@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from sdfleet.config import Config
 from sdfleet.config.description import Entry, entries, one_line
+from sdfleet.config.eks_section import COUNTERPARTS, REASONS
 
 _WIDTH = 110
 _NOTICE = "Written by `python -m sdfleet_cli.reference`; a test fails when it is not current."
@@ -37,7 +38,7 @@ def reference_yaml() -> str:
 
 
 def reference_page() -> str:
-    return _PAGE_HEAD + "".join(_tables("the file", Config))
+    return _PAGE_HEAD + "".join(_tables("the file", Config)) + "".join(_conversion())
 
 
 def _lines(section: type[BaseModel], values: BaseModel, indent: str) -> Iterator[str]:
@@ -104,6 +105,18 @@ def _tables(name: str, section: type[BaseModel]) -> Iterator[str]:
         if entry.section is not None:
             prefix = "" if section is Config else f"{name}."
             yield from _tables(f"{prefix}{entry.key}{'[]' if entry.is_list else ''}", entry.section)
+
+
+def _conversion() -> Iterator[str]:
+    yield (
+        "\n## From the EKS guidance\n\n`sdfleet config convert FILE -o NEW` writes the file NEW and reports, with its line,"
+        " each key that changes or has no counterpart.\n\n| its key | becomes |\n|---|---|\n"
+    )
+    for key, ours in COUNTERPARTS.items():
+        yield f"| `{key}` | {ours} |\n"
+    yield "\n| its key | why it has no counterpart |\n|---|---|\n"
+    for key, reason in REASONS.items():
+        yield f"| `{key}` | {reason} |\n"
 
 
 def _default(entry: Entry) -> str:

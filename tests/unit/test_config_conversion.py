@@ -10,6 +10,7 @@ import yaml
 
 from sdfleet.config import Config
 from sdfleet.config.conversion import Conversion, convert
+from sdfleet.config.eks_section import COUNTERPARTS, REASONS
 from sdfleet.config.regions import CHINA_INSTANCE_TYPES, placed
 
 #: "Deploying in AWS China Regions" of the guidance's documents.
@@ -360,6 +361,18 @@ def test_the_older_section_of_the_dynamic_runtime_becomes_a_runtime() -> None:
 def test_a_dynamic_runtime_that_is_switched_off_is_left_out() -> None:
     conversion = converted(OLDER.replace("enabled: true", "enabled: false"))
     assert len(conversion.values["modelsRuntime"]) == 1
+
+
+def test_the_reference_names_every_key_that_is_carried_over() -> None:
+    documented = " ".join(COUNTERPARTS)
+    # Parts of what the reference names as a whole.
+    parts = {"stageName", "rateLimit", "burstLimit", "repository", "tag", "onDemand", "spot", "enabled"}
+    volume = {"volumeSize", "volumeType", "iops", "throughput", "snapshotID"}
+    assert {key for key in CARRIED_OVER - parts - volume if key not in documented} == set()
+
+
+def test_no_key_both_has_a_counterpart_and_none() -> None:
+    assert CARRIED_OVER & set(REASONS) == {"enabled"}
 
 
 def test_tags_of_the_nodes_become_the_deployments() -> None:

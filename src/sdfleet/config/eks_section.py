@@ -9,8 +9,24 @@ from typing import Any
 from sdfleet.config.problem import Problem
 from sdfleet.domain.content import Path
 
+#: Keys of the guidance and what they become, below the runtime where nothing else is said. For the reference.
+COUNTERPARTS = {
+    "stackName, modelBucketArn, APIGW": "the same",
+    "modelsRuntime[].name, type, modelFilename, dynamicModel": "the same",
+    "dynamicModelRuntime": "a runtime named `dynamic` with `dynamicModel: true`",
+    "extraValues.runtime.inferenceApi.image": "`images.runtime`, with the port and variables of the guidance's image",
+    "extraValues.runtime.inferenceApi.commandArguments": "`arguments`",
+    "extraValues.runtime.inferenceApi.extraEnv": "`environment`",
+    "extraValues.runtime.scaling.minReplicaCount, maxReplicaCount": "`fleet.minSize`, `fleet.maxSize`",
+    "extraValues.runtime.scaling.cooldownPeriod": "`fleet.scaling.cooldownS`, in whole minutes",
+    "extraValues.runtime.scaling.queueLength": "`fleet.scaling.steps`: at once, five and ten times as many messages",
+    "extraValues.karpenter.provisioner.instanceType": "`fleet.instanceTypes`",
+    "extraValues.karpenter.provisioner.capacityType": "`fleet.onDemandPercentage`: 0, or 100 without Spot",
+    "extraValues.karpenter.nodeTemplate.dataVolume": "`fleet.volume`",
+    "extraValues.karpenter.nodeTemplate.tags": "`tags` of the whole deployment",
+}
 #: Why a key of the guidance means nothing here. The others are not the guidance's either.
-_REASONS = {
+REASONS = {
     "namespace": "there are no Kubernetes namespaces here",
     "chartRepository": "there are no Helm charts here",
     "chartVersion": "there are no Helm charts here",
@@ -68,7 +84,7 @@ class EksSection:
 
     def without_counterpart(self) -> Iterator[Problem]:
         for key in self.left:
-            reason = _REASONS.get(key, "it is no key of the EKS guidance that we know")
+            reason = REASONS.get(key, "it is no key of the EKS guidance that we know")
             yield Problem((*self.path, key), f"has no counterpart: {reason}")
         for section in self.inner:
             yield from section.without_counterpart()
