@@ -17,6 +17,7 @@ from sdfleet.aws.artifact_store import S3ArtifactStore
 from sdfleet.aws.callback_secret import SsmCallbackSecret
 from sdfleet.aws.clients import Clients
 from sdfleet.aws.release_store import SsmReleaseStore
+from sdfleet.aws.rollout_table import DynamoRollouts
 from sdfleet.aws.spot_table import DynamoSpotPrices
 from sdfleet.aws.task_queue import SqsTaskQueue
 from sdfleet.aws.task_table import DynamoTaskStore, table_definition
@@ -26,11 +27,21 @@ from sdfleet.memory.artifact_store import MemoryArtifactStore
 from sdfleet.memory.callback_secret import MemoryCallbackSecret
 from sdfleet.memory.clock import FakeClock
 from sdfleet.memory.release_store import MemoryReleaseStore
+from sdfleet.memory.rollouts import MemoryRollouts
 from sdfleet.memory.spot_prices import MemorySpotPrices
 from sdfleet.memory.task_queue import MemoryTaskQueue
 from sdfleet.memory.task_store import MemoryTaskStore
 from sdfleet.memory.waiting_room import MemoryWaitingRoom
-from sdfleet.ports import ArtifactStore, CallbackSecret, ReleaseStore, SpotPrices, TaskQueue, TaskStore, WaitingRoom
+from sdfleet.ports import (
+    ArtifactStore,
+    CallbackSecret,
+    ReleaseStore,
+    RolloutStore,
+    SpotPrices,
+    TaskQueue,
+    TaskStore,
+    WaitingRoom,
+)
 
 BUCKET = "contract-objects"
 CAP = 2
@@ -71,7 +82,7 @@ def clients(endpoint: str) -> Iterator[Clients]:
         environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
         environment.setenv("AWS_ENDPOINT_URL", endpoint)
         built = Clients()
-        services: list[Any] = [built.sqs, built.sns, built.s3, built.dynamodb, built.ssm, built.ec2]
+        services: list[Any] = [built.sqs, built.sns, built.s3, built.dynamodb, built.ssm, built.ec2, built.autoscaling]
     built.s3.create_bucket(Bucket=BUCKET)
     yield built
     for service in services:
@@ -127,6 +138,13 @@ def releases(request: pytest.FixtureRequest) -> ReleaseStore:
     if request.param == "memory":
         return MemoryReleaseStore()
     return SsmReleaseStore(_clients(request).ssm, f"deployment-{uuid.uuid4().hex}")
+
+
+@on_both
+def rollouts(request: pytest.FixtureRequest) -> RolloutStore:
+    if request.param == "memory":
+        return MemoryRollouts()
+    return DynamoRollouts(_clients(request).dynamodb, request.getfixturevalue("table_name"))
 
 
 @on_both

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rollout_fleet import Group
 from sdfleet.domain.instance_refresh import (
-    REVERSIBLE,
     Action,
     CancelRefresh,
     Observed,
@@ -246,77 +245,6 @@ def test_a_rollout_taken_back_before_its_refresh_was_ever_seen_is_over() -> None
     assert (rollout.phase, actions) == (Phase.ROLLED_BACK, ())
 
 
-@dataclass
-class Group:
-    """One Auto Scaling group of five: what `release` each instance has, and its refreshes."""
-
-    now: datetime = NOW
-    instances: list[str] = field(default_factory=lambda: ["3"] * 5)
-    refreshes: list[Refresh] = field(default_factory=list)
-    checkpoints: tuple[int, ...] = ()
-    before: str = "3"
-    refused: int = 0
-
-    @property
-    def active(self) -> Refresh | None:
-        return next((one for one in self.refreshes if not one.status.is_over), None)
-
-    def _set(self, refresh: Refresh) -> None:
-        self.refreshes = [refresh if one.id == refresh.id else one for one in self.refreshes]
-
-    def carry_out(self, action: Action) -> None:
-        active = self.active
-        match action:
-            case StartRefresh():
-                if active is not None:
-                    self.refused += 1
-                    return
-                self.before = "3" if action.auto_rollback else self.before
-                refresh_id = f"refresh-{len(self.refreshes) + 1}"
-                self.checkpoints = action.checkpoints
-                self.refreshes.append(Refresh(refresh_id, RefreshStatus.PENDING, action.template_version, self.now))
-            case CancelRefresh():
-                if active is not None and active.status in REVERSIBLE:
-                    self._set(replace(active, status=RefreshStatus.CANCELLING))
-            case RollBackRefresh():
-                if active is not None and active.status in REVERSIBLE:
-                    self._set(replace(active, status=RefreshStatus.ROLLBACK_IN_PROGRESS, reason="asked"))
-
-    def tick(self, *, is_alarmed: bool) -> None:
-        """A minute passes."""
-        self.now += timedelta(minutes=1)
-        active = self.active
-        if active is None:
-            return
-        template = active.template_version or ""
-        match active.status:
-            case RefreshStatus.PENDING:
-                self._set(replace(active, status=RefreshStatus.IN_PROGRESS))
-            case RefreshStatus.IN_PROGRESS if is_alarmed and template != "3":
-                self._set(replace(active, status=RefreshStatus.ROLLBACK_IN_PROGRESS, reason="alarm"))
-            case RefreshStatus.IN_PROGRESS:
-                self._replace_one(template)
-                done = 100 * self.instances.count(template) // 5
-                status = RefreshStatus.BAKING if done == 100 else RefreshStatus.IN_PROGRESS
-                self._set(replace(active, status=status, percentage_complete=done))
-            case RefreshStatus.BAKING:
-                self._set(replace(active, status=RefreshStatus.SUCCESSFUL))
-            case RefreshStatus.CANCELLING:
-                self._set(replace(active, status=RefreshStatus.CANCELLED))
-            case RefreshStatus.ROLLBACK_IN_PROGRESS:
-                self._replace_one("3")
-                if set(self.instances) == {"3"}:
-                    self._set(replace(active, status=RefreshStatus.ROLLBACK_SUCCESSFUL))
-
-    def _replace_one(self, template: str) -> None:
-        old = next((index for index, one in enumerate(self.instances) if one != template), None)
-        if old is not None:
-            self.instances[old] = template
-
-    def observed(self) -> Observed:
-        return Observed(self.now, tuple(self.refreshes))
-
-
 STEPS = st.lists(
     st.one_of(
         st.sampled_from(["tick", "tick", "tick", "alarm", "see", "see", "crash", "promote", "roll back", "console"]),
@@ -331,7 +259,7 @@ STEPS = st.lists(
 def test_whatever_is_lost_repeated_or_reordered_the_record_ends_where_the_fleet_is(
     steps: list[str | int], hold: bool, percentage: int
 ) -> None:
-    group = Group()
+    group = Group(NOW)
     rollout, actions = started(percentage, hold=hold and percentage < 100)
     observations = [group.observed()]
 

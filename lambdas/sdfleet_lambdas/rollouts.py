@@ -1,0 +1,171 @@
+"""What moves a fleet from one release to another: the commands and the recorder go through this one class.
+
+The record comes first, then what is asked of Auto Scaling, then the parameters that everyone reads. Whatever is cut off
+between two of them, the next `reconcile` completes: it runs every minute, and at every event.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from sdfleet.domain import rollout as states
+from sdfleet.domain.instance_refresh import Action
+from sdfleet.domain.release import Release, check_version
+from sdfleet.domain.rollout import DeploymentStatus, Phase, Rollout, Target, Wish
+from sdfleet.domain.rollout_record import RolloutHistory, to_json
+from sdfleet.errors import DeploymentRefused, RecordConflict, ServiceUnavailable
+from sdfleet.ports import Clock, ReleaseStore, RolloutGroup, RolloutStore
+from sdfleet.telemetry import logs
+
+log = logs.get_logger(__name__)
+
+IMAGE_VERSION = "image-version"
+PREVIOUS_VERSION = "previous-version"
+DEPLOYMENT_STATUS = "deployment-status"
+LAUNCH_TEMPLATE_VERSION = "launch-template-version"
+ROLLOUT = "rollout"
+#: `previous-version` of a fleet that has had one release.
+NO_RELEASE = "unreleased"
+#: Writers of one record: the recorder, and people.
+ROUNDS = 10
+
+Step = Callable[[RolloutHistory], tuple[Rollout, tuple[Action, ...]]]
+
+
+@dataclass(frozen=True)
+class FleetRollouts:
+    """The rollouts of one runtime's fleet. Every call may raise ServiceUnavailable or DeploymentError."""
+
+    runtime: str
+    store: RolloutStore
+    group: RolloutGroup
+    releases: ReleaseStore
+    clock: Clock
+    new_id: Callable[[], str]
+
+    def history(self) -> RolloutHistory:
+        return self.store.load(self.runtime)
+
+    def current_version(self) -> str | None:
+        return self.releases.read(self.runtime, IMAGE_VERSION)
+
+    def previous_version(self) -> str | None:
+        version = self.releases.read(self.runtime, PREVIOUS_VERSION)
+        return None if version in (None, "", NO_RELEASE) else version
+
+    def release(self, version: str) -> Release:
+        """Raises:
+        DeploymentRefused: no release is called so.
+        """
+        check_version(version)
+        record = self.releases.read(self.runtime, f"releases/{version}")
+        if record is None:
+            raise DeploymentRefused(
+                f"There is no release {version} of {self.runtime}; make it with scripts/build-and-push-image.sh."
+            )
+        return Release.from_json(json.loads(record))
+
+    def start(self, version: str, wish: Wish) -> Rollout:
+        """Raises:
+        DeploymentRefused: unknown release, another rollout is under way, nothing to do.
+        """
+        release = self.release(version)
+        former_version = self.current_version()
+        if former_version in (None, "", NO_RELEASE):
+            raise DeploymentRefused(f"{self.runtime} has no release to come from; deploy the service with ./deploy.sh.")
+        former = Target(str(former_version), self.group.state().template_version)
+        current = self.history().current
+        rollout_id = self.new_id()
+
+        def begin(history: RolloutHistory, template_version: str) -> tuple[Rollout, tuple[Action, ...]]:
+            return states.plan_start(
+                history.current,
+                rollout_id=rollout_id,
+                runtime=self.runtime,
+                former=former,
+                target=Target(version, template_version),
+                wish=wish,
+                now=self.clock.now(),
+            )
+
+        # Refused before anything is made on the account.
+        begin(RolloutHistory(current), "")
+        template_version = self.group.add_template_version(release)
+        return self._change(lambda history: begin(history, template_version))
+
+    def promote(self, *, by: str) -> Rollout:
+        """Raises:
+        DeploymentRefused: there is no finished canary.
+        """
+        return self._change(
+            lambda history: states.plan_promote(_present(history, self.runtime), reason=f"promoted by {by}")
+        )
+
+    def roll_back(self, *, by: str, why: str = "") -> Rollout:
+        """Turn back the rollout that is under way.
+
+        Raises:
+            DeploymentRefused: none is.
+        """
+        reason = f"rolled back by {by}" + (f": {why}" if why else "")
+        return self._change(lambda history: states.plan_rollback(_present(history, self.runtime), reason=reason))
+
+    def reconcile(self) -> Rollout | None:
+        """Take in what Auto Scaling reports; the rollout, over or not. None: there was never one."""
+        history = self.history()
+        if history.current is None:
+            return None
+        if history.current.is_over:
+            self._show(history)
+            return history.current
+        observed = self.group.observed()
+        return self._change(
+            lambda history: states.reconcile(_present(history, self.runtime), observed, now=self.clock.now())
+        )
+
+    def _change(self, step: Step) -> Rollout:
+        for _ in range(ROUNDS):
+            history = self.history()
+            rollout, actions = step(history)
+            try:
+                self.store.save(self.runtime, history.followed_by(rollout))
+            except RecordConflict:
+                continue
+            if history.current is None or history.current.phase is not rollout.phase:
+                log.info("rollout.moved", runtime=self.runtime, rollout=rollout.id, phase=rollout.phase)
+            for action in actions:
+                log.info("rollout.asked", runtime=self.runtime, rollout=rollout.id, action=type(action).__name__)
+                self.group.carry_out(action)
+            self._show(history.followed_by(rollout))
+            return rollout
+        raise ServiceUnavailable(f"The rollout of {self.runtime} keeps changing; try again.")
+
+    def _show(self, history: RolloutHistory) -> None:
+        """Write what the parameters do not say yet."""
+        rollout = _present(history, self.runtime)
+        face = states.face(rollout, previous_version=self._version_before(history))
+        values = {
+            ROLLOUT: json.dumps(to_json(replace(rollout, observed_at=None)), separators=(",", ":")),
+            IMAGE_VERSION: face.image_version,
+            PREVIOUS_VERSION: face.previous_version or NO_RELEASE,
+            DEPLOYMENT_STATUS: str(face.deployment_status),
+        }
+        if face.deployment_status is DeploymentStatus.STABLE:
+            target = rollout.target if rollout.phase is Phase.SUCCEEDED else rollout.former
+            values[LAUNCH_TEMPLATE_VERSION] = target.template_version
+        for name, value in values.items():
+            if self.releases.read(self.runtime, name) != value:
+                self.releases.write(self.runtime, name, value)
+
+    def _version_before(self, history: RolloutHistory) -> str | None:
+        """`previous-version` as it was before the current rollout."""
+        succeeded = next((one for one in history.past if one.phase is Phase.SUCCEEDED), None)
+        return succeeded.former.version if succeeded else None
+
+
+def _present(history: RolloutHistory, runtime: str) -> Rollout:
+    if history.current is None:
+        raise DeploymentRefused(f"{runtime} has had no rollout.")
+    return history.current

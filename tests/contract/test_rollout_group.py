@@ -1,0 +1,238 @@
+"""A fleet's group behind its port: moto keeps group and launch template, botocore's model checks the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from botocore.stub import ANY, Stubber
+
+from builders import NOON
+from sdfleet.aws.clients import Clients
+from sdfleet.aws.rollout_group import AutoScalingRolloutGroup
+from sdfleet.domain.instance_refresh import CancelRefresh, RefreshStatus, RollBackRefresh, StartRefresh
+from sdfleet.domain.release import Release
+from sdfleet.errors import DeploymentError, DeploymentRefused
+from sdfleet.memory.clock import FakeClock
+
+RELEASE = Release("1.1.0", NOON, "ada", "registry/scheduler@sha256:ab", runtime_image="registry/sd@sha256:cd")
+START = StartRefresh("4", (20, 100), timedelta(minutes=15), timedelta(minutes=15), auto_rollback=True)
+POLICY: dict[str, Any] = {
+    "LaunchTemplate": {
+        "LaunchTemplateSpecification": {"LaunchTemplateId": "lt-1", "LaunchTemplateName": "fleet", "Version": "3"},
+        "Overrides": [{"InstanceType": "g5.xlarge"}],
+    },
+    "InstancesDistribution": {"OnDemandPercentageAboveBaseCapacity": 0},
+}
+GROUP: dict[str, Any] = {
+    "AutoScalingGroupName": "sd",
+    "MinSize": 0,
+    "MaxSize": 5,
+    "DesiredCapacity": 5,
+    "DefaultCooldown": 300,
+    "AvailabilityZones": ["us-east-1a"],
+    "HealthCheckType": "EC2",
+    "CreatedTime": NOON,
+    "MixedInstancesPolicy": POLICY,
+}
+
+
+def group_of(clients: Clients, name: str = "sd") -> AutoScalingRolloutGroup:
+    return AutoScalingRolloutGroup(
+        clients.autoscaling, clients.ec2, FakeClock(NOON), group_name=name, alarms=("sd-failures",)
+    )
+
+
+@contextmanager
+def stubbed(clients: Clients) -> Iterator[Stubber]:
+    """Requests and answers are checked against the API's model."""
+    with Stubber(clients.autoscaling) as stub:
+        yield stub
+        stub.assert_no_pending_responses()
+
+
+def test_a_refresh_is_asked_for_in_the_groups_own_policy_with_all_that_a_rollback_needs(clients: Clients) -> None:
+    with stubbed(clients) as stub:
+        stub.add_response(
+            "describe_auto_scaling_groups", {"AutoScalingGroups": [GROUP]}, {"AutoScalingGroupNames": ["sd"]}
+        )
+        stub.add_response(
+            "start_instance_refresh",
+            {"InstanceRefreshId": "refresh-1"},
+            {
+                "AutoScalingGroupName": "sd",
+                "Strategy": "Rolling",
+                "DesiredConfiguration": {
+                    "MixedInstancesPolicy": {
+                        **POLICY,
+                        "LaunchTemplate": {
+                            **POLICY["LaunchTemplate"],
+                            "LaunchTemplateSpecification": {"LaunchTemplateId": "lt-1", "Version": "4"},
+                        },
+                    }
+                },
+                "Preferences": {
+                    "MinHealthyPercentage": 100,
+                    "MaxHealthyPercentage": 200,
+                    "InstanceWarmup": 0,
+                    "CheckpointPercentages": [20, 100],
+                    "CheckpointDelay": 900,
+                    "BakeTime": 900,
+                    "SkipMatching": True,
+                    "AutoRollback": True,
+                    "ScaleInProtectedInstances": "Refresh",
+                    "StandbyInstances": "Ignore",
+                    "AlarmSpecification": {"Alarms": ["sd-failures"]},
+                },
+            },
+        )
+        group_of(clients).carry_out(START)
+
+
+def test_the_way_back_has_nothing_behind_it(clients: Clients) -> None:
+    with stubbed(clients) as stub:
+        stub.add_response("describe_auto_scaling_groups", {"AutoScalingGroups": [GROUP]})
+        stub.add_response("start_instance_refresh", {"InstanceRefreshId": "refresh-1"}, ANY_START)
+        group_of(clients).carry_out(replace(START, auto_rollback=False))
+
+
+ANY_START = {
+    "AutoScalingGroupName": "sd",
+    "Strategy": "Rolling",
+    "DesiredConfiguration": ANY,
+    "Preferences": {
+        "MinHealthyPercentage": 100,
+        "MaxHealthyPercentage": 200,
+        "InstanceWarmup": 0,
+        "CheckpointPercentages": [20, 100],
+        "CheckpointDelay": 900,
+        "BakeTime": 900,
+        "SkipMatching": True,
+        "AutoRollback": False,
+        "ScaleInProtectedInstances": "Refresh",
+        "StandbyInstances": "Ignore",
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("action", "method", "code"),
+    [
+        (CancelRefresh(), "cancel_instance_refresh", "ActiveInstanceRefreshNotFound"),
+        (RollBackRefresh(), "rollback_instance_refresh", "IrreversibleInstanceRefresh"),
+    ],
+)
+def test_what_is_done_already_is_no_failure(
+    clients: Clients, action: CancelRefresh | RollBackRefresh, method: str, code: str
+) -> None:
+    with stubbed(clients) as stub:
+        stub.add_client_error(method, code)
+        group_of(clients).carry_out(action)
+
+
+def test_what_auto_scaling_refuses_is_told(clients: Clients) -> None:
+    with stubbed(clients) as stub:
+        stub.add_client_error("cancel_instance_refresh", "LimitExceeded")
+        with pytest.raises(DeploymentError, match="LimitExceeded"):
+            group_of(clients).carry_out(CancelRefresh())
+
+
+def test_refreshes_are_read_with_the_template_version_that_they_bring(clients: Clients) -> None:
+    desired = {
+        **POLICY,
+        "LaunchTemplate": {
+            **POLICY["LaunchTemplate"],
+            "LaunchTemplateSpecification": {"LaunchTemplateId": "lt-1", "Version": "4"},
+        },
+    }
+    with stubbed(clients) as stub:
+        stub.add_response(
+            "describe_instance_refreshes",
+            {
+                "InstanceRefreshes": [
+                    {"InstanceRefreshId": "refresh-2", "Status": "Pending"},
+                    {
+                        "InstanceRefreshId": "refresh-1",
+                        "Status": "RollbackSuccessful",
+                        "StatusReason": "alarm",
+                        "StartTime": NOON,
+                        "PercentageComplete": 20,
+                        "DesiredConfiguration": {"MixedInstancesPolicy": desired},
+                    },
+                ]
+            },
+        )
+        observed = group_of(clients).observed()
+
+    pending, over = observed.refreshes
+    assert observed.at == NOON
+    assert (pending.status, pending.template_version, pending.started_at) == (RefreshStatus.PENDING, None, NOON)
+    assert (over.status, over.template_version, over.percentage_complete, over.reason) == (
+        RefreshStatus.ROLLBACK_SUCCESSFUL,
+        "4",
+        20,
+        "alarm",
+    )
+
+
+@pytest.fixture
+def fleet(clients: Clients) -> Iterator[str]:
+    """A group of one instance whose launch template has a version of CloudFormation's."""
+    tags: Any = [{"Key": "Name", "Value": "fleet"}, {"Key": "sdfleet-release", "Value": "1.0.0"}]
+    template = clients.ec2.create_launch_template(
+        LaunchTemplateName="fleet",
+        VersionDescription="base",
+        LaunchTemplateData={
+            "ImageId": "ami-12c6146b",
+            "InstanceType": "t2.micro",
+            "TagSpecifications": [{"ResourceType": "instance", "Tags": tags}],
+        },
+    )["LaunchTemplate"]["LaunchTemplateId"]
+    clients.autoscaling.create_auto_scaling_group(
+        AutoScalingGroupName="fleet",
+        MinSize=0,
+        MaxSize=3,
+        DesiredCapacity=1,
+        AvailabilityZones=["us-east-1a"],
+        LaunchTemplate={"LaunchTemplateId": template, "Version": "1"},
+    )
+    yield template
+    clients.autoscaling.delete_auto_scaling_group(AutoScalingGroupName="fleet", ForceDelete=True)
+    clients.ec2.delete_launch_template(LaunchTemplateId=template)
+
+
+def test_a_release_is_a_launch_template_version_with_its_own_tags(clients: Clients, fleet: str) -> None:
+    version = group_of(clients, "fleet").add_template_version(RELEASE)
+    made = clients.ec2.describe_launch_template_versions(LaunchTemplateId=fleet, Versions=[version])
+    data = made["LaunchTemplateVersions"][0]["LaunchTemplateData"]
+    (specification,) = data["TagSpecifications"]
+
+    assert {tag["Key"]: tag["Value"] for tag in specification["Tags"]} == {
+        "Name": "fleet",
+        "sdfleet-release": "1.1.0",
+        "sdfleet-scheduler-image": "registry/scheduler@sha256:ab",
+        "sdfleet-runtime-image": "registry/sd@sha256:cd",
+    }
+
+
+def test_a_release_has_one_launch_template_version_however_often_it_is_asked_for(clients: Clients, fleet: str) -> None:
+    group = group_of(clients, "fleet")
+
+    assert group.add_template_version(RELEASE) == group.add_template_version(RELEASE) == "2"
+    assert group.add_template_version(replace(RELEASE, version="1.2.0")) == "3"
+
+
+def test_the_state_tells_capacity_template_and_what_the_instances_run(clients: Clients, fleet: str) -> None:
+    state = group_of(clients, "fleet").state()
+
+    assert (state.capacity, state.minimum, state.maximum, state.template_version) == (1, 0, 3, "1")
+    assert state.releases == {"1.0.0": 1}
+
+
+def test_a_group_that_is_not_there_says_what_to_do(clients: Clients) -> None:
+    with pytest.raises(DeploymentRefused, match="deploy the service"):
+        group_of(clients, "nobodys").state()

@@ -1,0 +1,188 @@
+"""Rollouts through record, group and parameters."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+import pytest
+
+from builders import NOON
+from rollout_fleet import Group
+from sdfleet.domain.instance_refresh import Action, CancelRefresh, RollBackRefresh, StartRefresh
+from sdfleet.domain.release import Release
+from sdfleet.domain.rollout import Phase, Wish
+from sdfleet.domain.rollout_record import RolloutHistory
+from sdfleet.errors import DeploymentRefused, RecordConflict, ServiceUnavailable
+from sdfleet.memory.clock import FakeClock
+from sdfleet.memory.release_store import MemoryReleaseStore
+from sdfleet.memory.rollouts import MemoryRollouts
+from sdfleet_lambdas.rollouts import FleetRollouts
+
+WISH = Wish(20, timedelta(minutes=2), by="ada", why="a faster sampler")
+
+
+@dataclass
+class Fleet:
+    """One fleet on 1.0.0, with 1.1.0 and 1.2.0 built."""
+
+    clock: FakeClock = field(default_factory=lambda: FakeClock(NOON))
+    group: Group = field(default_factory=lambda: Group(NOON))
+    releases: MemoryReleaseStore = field(default_factory=MemoryReleaseStore)
+    store: MemoryRollouts = field(default_factory=MemoryRollouts)
+
+    def __post_init__(self) -> None:
+        ids = itertools.count(1)
+        self.rollouts = FleetRollouts(
+            "sd", self.store, self.group, self.releases, self.clock, lambda: f"rollout-{next(ids)}"
+        )
+        self.releases.write("sd", "image-version", "1.0.0")
+        for version in ("1.0.0", "1.1.0", "1.2.0"):
+            release = Release(version, NOON, "ada", f"scheduler@sha256:{version}")
+            self.releases.write("sd", f"releases/{version}", json.dumps(release.to_json()))
+
+    def minutes(self, count: int, *, is_alarmed: bool = False) -> None:
+        for _ in range(count):
+            self.group.tick(is_alarmed=is_alarmed)
+            self.clock.advance(timedelta(minutes=1))
+            self.rollouts.reconcile()
+
+    def shown(self) -> tuple[str | None, str | None, str | None]:
+        return (
+            self.releases.read("sd", "image-version"),
+            self.releases.read("sd", "previous-version"),
+            self.releases.read("sd", "deployment-status"),
+        )
+
+
+def test_a_rollout_ends_with_the_new_version_shown_and_its_launch_template_kept() -> None:
+    fleet = Fleet()
+    fleet.rollouts.start("1.1.0", WISH)
+    assert fleet.shown() == ("1.0.0", "unreleased", "in-progress")
+
+    fleet.minutes(12)
+
+    assert fleet.shown() == ("1.1.0", "1.0.0", "stable")
+    assert fleet.releases.read("sd", "launch-template-version") == fleet.group.versions["1.1.0"]
+
+
+def test_an_alarm_shows_the_way_back_and_ends_where_it_began() -> None:
+    fleet = Fleet()
+    fleet.rollouts.start("1.1.0", WISH)
+    fleet.minutes(2)
+    fleet.minutes(1, is_alarmed=True)
+    assert fleet.shown()[2] == "rolling-back"
+
+    fleet.minutes(6)
+
+    assert fleet.shown() == ("1.0.0", "unreleased", "stable")
+    assert fleet.releases.read("sd", "launch-template-version") == "3"
+
+
+def test_an_unknown_version_is_refused_before_anything_is_made() -> None:
+    fleet = Fleet()
+
+    with pytest.raises(DeploymentRefused, match=r"no release 9\.9\.9"):
+        fleet.rollouts.start("9.9.9", WISH)
+    assert fleet.group.versions == {"1.0.0": "3"}
+
+
+def test_a_second_rollout_is_refused_before_anything_is_made() -> None:
+    fleet = Fleet()
+    fleet.rollouts.start("1.1.0", WISH)
+
+    with pytest.raises(DeploymentRefused, match="under way"):
+        fleet.rollouts.start("1.2.0", WISH)
+    assert "1.2.0" not in fleet.group.versions
+
+
+def test_a_start_that_never_reached_auto_scaling_is_made_up_for() -> None:
+    fleet = Fleet()
+
+    def lost(action: Action) -> None:
+        raise ServiceUnavailable
+
+    fleet.group.carry_out = lost  # type: ignore[method-assign]
+    with pytest.raises(ServiceUnavailable):
+        fleet.rollouts.start("1.1.0", WISH)
+    del fleet.group.carry_out
+    fleet.minutes(14)
+
+    assert fleet.shown() == ("1.1.0", "1.0.0", "stable")
+
+
+def test_a_rollback_in_the_middle_goes_back_at_once() -> None:
+    fleet = Fleet()
+    fleet.rollouts.start("1.1.0", WISH)
+    fleet.minutes(3)
+    rollout = fleet.rollouts.roll_back(by="ada", why="wrong colours")
+    fleet.minutes(6)
+
+    assert rollout.reason == "rolled back by ada: wrong colours"
+    assert fleet.group.asked[-1] == RollBackRefresh()
+    assert fleet.shown() == ("1.0.0", "unreleased", "stable")
+
+
+def test_a_promoted_canary_is_followed_by_the_rest() -> None:
+    fleet = Fleet()
+    fleet.rollouts.start("1.1.0", replace(WISH, hold=True))
+    fleet.minutes(2)
+    fleet.rollouts.promote(by="ada")
+    fleet.minutes(12)
+
+    assert [type(action) for action in fleet.group.asked] == [StartRefresh, CancelRefresh, StartRefresh]
+    assert fleet.shown() == ("1.1.0", "1.0.0", "stable")
+
+
+def test_the_way_back_after_a_finished_rollout_is_a_rollout_of_its_own() -> None:
+    fleet = Fleet()
+    fleet.rollouts.start("1.1.0", WISH)
+    fleet.minutes(12)
+    assert fleet.rollouts.previous_version() == "1.0.0"
+
+    fleet.rollouts.start("1.0.0", replace(WISH, percentage=100))
+    fleet.minutes(12)
+    history = fleet.rollouts.history()
+
+    assert fleet.shown() == ("1.0.0", "1.1.0", "stable")
+    assert history.current is not None
+    assert [one.target.version for one in (history.current, *history.past)] == ["1.0.0", "1.1.0"]
+    assert history.past[0].phase is Phase.SUCCEEDED
+
+
+def test_two_writers_never_undo_each_other() -> None:
+    fleet = Fleet()
+    fleet.rollouts.start("1.1.0", WISH)
+    fleet.minutes(3)
+    save = fleet.store.save
+    conflicts: list[str] = []
+
+    def save_after_a_person(runtime: str, history: RolloutHistory) -> None:
+        if not conflicts:
+            conflicts.append(runtime)
+            fleet.store.save = save  # type: ignore[method-assign]
+            fleet.rollouts.roll_back(by="ada")
+            raise RecordConflict
+        save(runtime, history)
+
+    fleet.store.save = save_after_a_person  # type: ignore[method-assign]
+    fleet.minutes(8)
+
+    assert conflicts
+    assert fleet.shown() == ("1.0.0", "unreleased", "stable")
+
+
+def test_parameters_that_could_not_be_written_are_written_by_the_next_look() -> None:
+    fleet = Fleet()
+    fleet.rollouts.start("1.1.0", WISH)
+    fleet.minutes(12)
+    fleet.releases.write("sd", "deployment-status", "in-progress")
+    fleet.rollouts.reconcile()
+
+    assert fleet.shown() == ("1.1.0", "1.0.0", "stable")
+
+
+def test_a_fleet_without_rollouts_has_nothing_to_reconcile() -> None:
+    assert Fleet().rollouts.reconcile() is None

@@ -1,0 +1,99 @@
+"""An Auto Scaling group of five for tests of rollouts: what its documentation says, a minute a tick."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from sdfleet.domain.instance_refresh import (
+    REVERSIBLE,
+    Action,
+    CancelRefresh,
+    Observed,
+    Refresh,
+    RefreshStatus,
+    RollBackRefresh,
+    StartRefresh,
+)
+from sdfleet.domain.release import Release
+from sdfleet.ports import FleetState
+
+
+@dataclass
+class Group:
+    """Each instance by its launch template version, and the refreshes."""
+
+    now: datetime
+    instances: list[str] = field(default_factory=lambda: ["3"] * 5)
+    refreshes: list[Refresh] = field(default_factory=list)
+    #: The group's own launch template version: a refresh changes it when it succeeds.
+    template: str = "3"
+    #: What was asked of it, in order; and the releases with a launch template version.
+    asked: list[Action] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=lambda: {"1.0.0": "3"})
+
+    @property
+    def active(self) -> Refresh | None:
+        return next((one for one in self.refreshes if not one.status.is_over), None)
+
+    def _set(self, refresh: Refresh) -> None:
+        self.refreshes = [refresh if one.id == refresh.id else one for one in self.refreshes]
+
+    def carry_out(self, action: Action) -> None:
+        active = self.active
+        self.asked.append(action)
+        match action:
+            case StartRefresh():
+                if active is not None:
+                    return
+                refresh_id = f"refresh-{len(self.refreshes) + 1}"
+                self.refreshes.append(Refresh(refresh_id, RefreshStatus.PENDING, action.template_version, self.now))
+            case CancelRefresh():
+                if active is not None and active.status in REVERSIBLE:
+                    self._set(replace(active, status=RefreshStatus.CANCELLING))
+            case RollBackRefresh():
+                if active is not None and active.status in REVERSIBLE:
+                    self._set(replace(active, status=RefreshStatus.ROLLBACK_IN_PROGRESS, reason="asked"))
+
+    def tick(self, *, is_alarmed: bool) -> None:
+        """A minute passes."""
+        self.now += timedelta(minutes=1)
+        active = self.active
+        if active is None:
+            return
+        template = active.template_version or ""
+        match active.status:
+            case RefreshStatus.PENDING:
+                self._set(replace(active, status=RefreshStatus.IN_PROGRESS))
+            case RefreshStatus.IN_PROGRESS if is_alarmed and template != self.template:
+                self._set(replace(active, status=RefreshStatus.ROLLBACK_IN_PROGRESS, reason="alarm"))
+            case RefreshStatus.IN_PROGRESS:
+                self._replace_one(template)
+                done = 100 * self.instances.count(template) // 5
+                status = RefreshStatus.BAKING if done == 100 else RefreshStatus.IN_PROGRESS
+                self._set(replace(active, status=status, percentage_complete=done))
+            case RefreshStatus.BAKING:
+                self.template = template
+                self._set(replace(active, status=RefreshStatus.SUCCESSFUL))
+            case RefreshStatus.CANCELLING:
+                self._set(replace(active, status=RefreshStatus.CANCELLED))
+            case RefreshStatus.ROLLBACK_IN_PROGRESS:
+                self._replace_one(self.template)
+                if set(self.instances) == {self.template}:
+                    self._set(replace(active, status=RefreshStatus.ROLLBACK_SUCCESSFUL))
+
+    def _replace_one(self, template: str) -> None:
+        old = next((index for index, one in enumerate(self.instances) if one != template), None)
+        if old is not None:
+            self.instances[old] = template
+
+    def observed(self) -> Observed:
+        return Observed(self.now, tuple(self.refreshes))
+
+    def state(self) -> FleetState:
+        releases = {template: version for version, template in self.versions.items()}
+        return FleetState(5, 0, 5, self.template, Counter(releases[one] for one in self.instances))
+
+    def add_template_version(self, release: Release) -> str:
+        return self.versions.setdefault(release.version, str(len(self.versions) + 3))
