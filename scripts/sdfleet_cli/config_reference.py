@@ -109,8 +109,8 @@ def _tables(name: str, section: type[BaseModel]) -> Iterator[str]:
 
 def _conversion() -> Iterator[str]:
     yield (
-        "\n## From the EKS guidance\n\n`sdfleet config convert FILE -o NEW` writes the file NEW and reports, with its line,"
-        " each key that changes or has no counterpart.\n\n| its key | becomes |\n|---|---|\n"
+        "\n## From the EKS guidance\n\n`sdfleet config convert FILE -o NEW` writes the file NEW and reports, with its"
+        " line, each key that changes or has no counterpart.\n\n| its key | becomes |\n|---|---|\n"
     )
     for key, ours in COUNTERPARTS.items():
         yield f"| `{key}` | {ours} |\n"
