@@ -75,6 +75,8 @@ class FrontApi(Construct):
                 throttling_burst_limit=throttle.burst_limit,
             ),
         )
+        # CDK's own output of the same address, under a name of its own.
+        self.api.node.try_remove_child("Endpoint")
         self._add_methods(function)
         _add_problems(self.api, rate=throttle.rate_limit)
         self.key = self._add_key(deployment.deployment_id, rate=throttle.rate_limit, burst=throttle.burst_limit)

@@ -80,6 +80,8 @@ def flattened(value: Any) -> str:
             return f"<{name}.{attribute}>"
         case {"Ref": name}:
             return f"<{name}>"
+        case {"Fn::Sub": str(text)}:
+            return text.replace("${", "<").replace("}", ">")
     return json.dumps(value)
 
 

@@ -8,6 +8,7 @@ from constructs import Construct
 from sdfleet.config import Config
 from sdfleet.domain import names
 from sdfleet_cdk.delivery import Delivery
+from sdfleet_cdk.image_pipeline import ImageBuild, ImageRepositories, image_parts
 from sdfleet_cdk.queueing import Queueing
 from sdfleet_cdk.region import Region
 from sdfleet_cdk.release_parameters import ReleaseParameters
@@ -31,5 +32,9 @@ class FoundationStack(cdk.Stack):
             ReleaseParameters(
                 self, f"{names.camel_case(runtime.name)}Release", deployment_id=deployment_id, runtime=runtime.name
             )
+        # Images are built before there is a service that runs them.
+        if image_parts(config):
+            ImageRepositories(self, "ImageRepositories", config=config)
+            ImageBuild(self, "ImageBuild", config=config)
         if has_cdn(config) and storage.output_bucket is not None:
             Delivery(self, "Delivery", config=config, region=region, bucket=storage.output_bucket)

@@ -7,15 +7,18 @@ from constructs import Construct
 
 from sdfleet.config import Config
 from sdfleet.domain import names
+from sdfleet_cdk.alarms import Alarms
 from sdfleet_cdk.api import FrontApi
 from sdfleet_cdk.callback_delivery import CallbackDelivery
 from sdfleet_cdk.context import DeploymentContext
 from sdfleet_cdk.fleet_scaling import FleetScaling
 from sdfleet_cdk.functions import RequestFunctions
 from sdfleet_cdk.network import Network
+from sdfleet_cdk.observability import Dashboard
 from sdfleet_cdk.references import deployment_context
 from sdfleet_cdk.region import Region
 from sdfleet_cdk.runtime_fleet import RuntimeFleet
+from sdfleet_cdk.spot_recorder import SpotRecorder
 
 
 class ServiceStack(cdk.Stack):
@@ -29,6 +32,7 @@ class ServiceStack(cdk.Stack):
         context = deployment_context(self, config=config, region=region)
         functions = RequestFunctions(self, "Functions", deployment=context)
         CallbackDelivery(self, "CallbackDelivery", deployment=context)
+        SpotRecorder(self, "SpotRecorder", deployment=context)
         api = None
         if functions.api is not None:
             api = FrontApi(self, "FrontApi", deployment=context, function=functions.api.function)
@@ -37,6 +41,8 @@ class ServiceStack(cdk.Stack):
             part = names.camel_case(runtime.name)
             fleet = RuntimeFleet(self, f"{part}Fleet", context=context, runtime=runtime, network=network)
             FleetScaling(self, f"{part}Scaling", fleet=fleet)
+        Alarms(self, "Alarms", config=config, has_api=config.has_api)
+        Dashboard(self, "Dashboard", config=config, region=region, has_api=config.has_api)
         self._write_outputs(context, api)
 
     def _write_outputs(self, context: DeploymentContext, api: FrontApi | None) -> None:
