@@ -9,6 +9,7 @@ from sdfleet.aws.clients import Clients
 from sdfleet.config.source import Source
 from sdfleet_cli.console import checkout_root, local_deployment
 from sdfleet_cli.deployment.configuration import DEFAULT_ID
+from sdfleet_cli.deployment.journal import Journal
 from sdfleet_local.deployment import RefusedByState
 from sdfleet_local.plan import DEPLOYMENT_ID as LOCAL_ID
 from sdfleet_local.plan import REGION as LOCAL_REGION
@@ -38,9 +39,11 @@ def reach(deployment_id: str | None, region: str | None) -> Reach:
         else:
             clients = Clients(region=LOCAL_REGION, endpoint_url=endpoint_url, has_credentials=False)
             return Reach(LOCAL_ID, clients)
-    configured = _configuration(checkout_root() / "config" / "config.yaml")
+    root = checkout_root()
+    configured = _configuration(root / "config" / "config.yaml")
     named = deployment_id or configured.get("stackName") or DEFAULT_ID
-    return Reach(named, Clients(region=region or configured.get("region")))
+    # Where it was deployed to from here says more than a file that may be another's by now.
+    return Reach(named, Clients(region=region or Journal(root, named).region or configured.get("region")))
 
 
 def _configuration(config_file: Path) -> dict[str, str]:
