@@ -139,6 +139,12 @@ def test_problems_of_a_region_have_lines(tmp_path: Path) -> None:
     assert [line.split(": ")[0] for line in str(caught.value).splitlines()] == [f"{file}:2", f"{file}:3"]
 
 
+@pytest.mark.parametrize("region", ["us-east-1", NINGXIA, "eu-south-1"])
+def test_the_shipped_file_fits_every_region(region: str) -> None:
+    shipped = Path(__file__).parents[2] / "config" / "config.yaml"
+    assert load_for(shipped, region) == placed(Config(), region)
+
+
 def test_the_files_own_region_is_taken_unless_another_is_named(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(f"region: {NINGXIA}\n")

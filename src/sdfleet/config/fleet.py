@@ -96,7 +96,8 @@ class FleetConfig(Section):
     instance_types: tuple[InstanceType, ...] = Field(
         default=DEFAULT_INSTANCE_TYPES, strict=False, min_length=1, max_length=40
     )
-    """GPU types. At least 4, or Spot capacity is a matter of luck; Auto Scaling takes 40. In China: g4dn only."""
+    """GPU types. At least 4, or Spot capacity is a matter of luck; Auto Scaling takes 40. Not set: what the region
+    has of the default; in China g4dn."""
     zones: tuple[ZoneName, ...] = Field(default=(), strict=False)
     """Availability zones to launch in. Empty: all zones of the network."""
     min_size: int = Field(default=0, ge=0, le=1_000)
