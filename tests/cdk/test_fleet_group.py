@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from cdk_fleet_bench import WEBUI, fleet_template, plain, with_fleet
@@ -221,7 +223,7 @@ def test_an_image_of_ours_is_never_replaced_and_always_scanned() -> None:
         assert "LifecyclePolicy" in repository
 
 
-def _statements() -> list[dict[str, object]]:
+def _statements() -> list[dict[str, Any]]:
     template = fleet_template(modelBucketArn="arn:aws:s3:::models")
     role = template.one(ROLE)
     return [statement for policy in role["Policies"] for statement in policy["PolicyDocument"]["Statement"]]

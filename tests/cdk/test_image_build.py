@@ -15,7 +15,7 @@ import pytest
 from sdfleet.config import Config
 from sdfleet_cdk.image_pipeline import SOURCES, ImageBuild, image_parts
 
-RUNTIMES = [
+RUNTIMES: list[dict[str, Any]] = [
     {"name": "sdruntime", "type": "sdwebui", "modelFilename": "v1-5.safetensors"},
     {"name": "flows", "type": "comfyui", "images": {"runtime": "registry.example.com/comfyui:1"}},
     {"name": "pattern", "type": "test_pattern"},
