@@ -1,0 +1,81 @@
+"""The bill counts what the template holds."""
+
+from __future__ import annotations
+
+import pytest
+
+from cdk_templates import VARIANTS, WEBUI, Templates, templates
+from sdfleet.config import Config, placed
+from sdfleet.config.inventory import inventory_of
+from sdfleet.domain.cost import HOURS, Inventory
+
+every_variant = pytest.mark.parametrize("variant", VARIANTS)
+
+#: The bill has no row for these.
+NOT_RECKONED_WITH = (
+    "AWS::ApiGateway::CacheCluster",
+    "AWS::EC2::Instance",
+    "AWS::ECS::",
+    "AWS::EFS::",
+    "AWS::EKS::",
+    "AWS::ElasticLoadBalancingV2::",
+    "AWS::Lambda::ProvisionedConcurrency",
+    "AWS::RDS::",
+    "AWS::WAFv2::",
+)
+
+
+def counted(variant: str) -> Inventory:
+    keys = {"modelsRuntime": [dict(WEBUI)], **VARIANTS[variant]}
+    return inventory_of(placed(Config.model_validate(keys), keys["region"]))
+
+
+def count(made: Templates, kind: str) -> int:
+    return sum(1 for _ in made.resources(kind))
+
+
+@every_variant
+def test_alarms_are_counted_by_the_metrics_they_read(variant: str) -> None:
+    alarms = [alarm.properties for alarm in templates(variant).resources("AWS::CloudWatch::Alarm")]
+    read = sum(
+        1 if "MetricName" in alarm else sum("MetricStat" in query for query in alarm["Metrics"]) for alarm in alarms
+    )
+    assert counted(variant).alarm_metrics == read
+
+
+@every_variant
+def test_dashboards_gateways_secrets_and_keys_are_counted(variant: str) -> None:
+    made, reckoned = templates(variant), counted(variant)
+    assert reckoned.dashboards == count(made, "AWS::CloudWatch::Dashboard")
+    assert reckoned.nat_gateways == count(made, "AWS::EC2::NatGateway")
+    assert reckoned.public_addresses == count(made, "AWS::EC2::EIP")
+    assert reckoned.secrets == count(made, "AWS::SecretsManager::Secret")
+    assert reckoned.keys == count(made, "AWS::KMS::Key")
+
+
+@every_variant
+def test_the_queues_that_functions_wait_at_are_counted(variant: str) -> None:
+    mappings = list(templates(variant).resources("AWS::Lambda::EventSourceMapping"))
+    assert counted(variant).event_source_queues == len(mappings)
+
+
+@every_variant
+def test_schedules_are_counted_by_their_rates(variant: str) -> None:
+    a_month = {"rate(1 minute)": HOURS * 60, "rate(1 hour)": HOURS}
+    rules = [rule.properties for rule in templates(variant).resources("AWS::Events::Rule")]
+    rates = [
+        rule["ScheduleExpression"] for rule in rules if rule.get("State") == "ENABLED" and "ScheduleExpression" in rule
+    ]
+    assert counted(variant).scheduled_invocations == sum(a_month[rate] for rate in rates)
+
+
+@every_variant
+def test_there_is_nothing_that_the_bill_has_no_row_for(variant: str) -> None:
+    kinds = {resource.kind for resource in templates(variant).resources()}
+    assert {kind for kind in kinds if kind.startswith(NOT_RECKONED_WITH)} == set()
+
+
+@every_variant
+def test_parameters_are_of_the_tier_that_costs_nothing(variant: str) -> None:
+    parameters = list(templates(variant).resources("AWS::SSM::Parameter"))
+    assert [one.logical_id for one in parameters if one.properties.get("Tier", "Standard") != "Standard"] == []
