@@ -34,6 +34,8 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "outputs": {"retentionDays": 90},
         "tags": {"team": "art"},
     },
+    # As `./deploy.sh --local` makes it.
+    "local": {"region": "us-east-1", "stackName": "local", "modelsRuntime": [dict(WEBUI), dict(COMFYUI)]},
     "no-api": {"region": "us-west-2", "api": False, "outputs": {"bucketName": "my-pictures", "cdn": False}},
 }
 
