@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ MAX_LINES = 400
 FORBIDDEN_NAMES = frozenset({"utils", "util", "helpers", "helper", "common", "misc", "manager", "data", "info"})
 #: scripts/*.sh only hand over to Python.
 MAX_SCRIPT_LINES = 15
+#: Where the templates are made for that are linted, unless the environment says otherwise.
+TEMPLATE_REGION = "us-west-2"
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ def main(pytest_arguments: list[str]) -> int:
         Tool("mypy", ()),
         Tool("lint-imports", ()),
         Tool("shellcheck", scripts),
+        lint_templates,
         long_files,
         meaningless_names,
         Tool("pytest", tuple(pytest_arguments)),
@@ -79,6 +83,31 @@ def _inspect(gate: Callable[[Path], list[str]], root: Path) -> Outcome:
     for complaint in complaints:
         print(complaint)  # noqa: T201
     return Outcome(name, not complaints, time.monotonic() - began)
+
+
+def lint_templates(root: Path) -> list[str]:
+    """CloudFormation's own rules on the templates of config/config.yaml; every variant's are linted by tests/cdk."""
+    linter = Tool("cfn-lint", ())
+    if not linter.path.exists():
+        return [f"{linter.name} is not installed."] if os.environ.get("CI", "").lower() == "true" else []
+    with tempfile.TemporaryDirectory() as directory:
+        region = os.environ.get("AWS_REGION", TEMPLATE_REGION)
+        environment = {**os.environ, "CDK_OUTDIR": directory, "AWS_REGION": region}
+        made = subprocess.run(
+            [sys.executable, "-m", "sdfleet_cdk"],
+            cwd=root,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if made.returncode != 0:
+            return [made.stderr]
+        files = [str(file) for file in sorted(Path(directory).glob("*.template.json"))]
+        # W3005: a dependency that is there twice, which CDK writes and which harms nobody.
+        flags = ("-i", "W3005", "--non-zero-exit-code", "error")
+        found = subprocess.run([linter.path, *flags, *files], capture_output=True, text=True, check=False)
+    return [found.stdout + found.stderr] if found.returncode != 0 else []
 
 
 def long_files(root: Path) -> list[str]:
