@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ def test_templates_without_a_linter_are_skipped_locally_and_fail_in_ci(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ci: str, complaints: int
 ) -> None:
     monkeypatch.setenv("CI", ci)
-    monkeypatch.setattr(gates.sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     assert len(lint_templates(tmp_path)) == complaints
 
 
@@ -62,5 +63,5 @@ def test_an_app_that_makes_no_template_fails_with_its_own_words(
     for name, words in (("cfn-lint", "exit 0"), ("python", "echo 'config.yaml:1: no such key' >&2; exit 2")):
         (tmp_path / name).write_text(f"#!/bin/sh\n{words}\n")
         (tmp_path / name).chmod(0o755)
-    monkeypatch.setattr(gates.sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     assert lint_templates(tmp_path) == ["config.yaml:1: no such key\n"]
