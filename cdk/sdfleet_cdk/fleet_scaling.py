@@ -13,16 +13,10 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
 from sdfleet.domain import names, scaling
-from sdfleet.domain.scaling import Interval, Step, StepTable
+from sdfleet.domain.scaling import Interval
 from sdfleet_cdk import boot
 from sdfleet_cdk.metric_queries import PERIOD_S, expression, group_metric, in_flight_messages, visible_messages
 from sdfleet_cdk.runtime_fleet import RuntimeFleet
-
-
-def step_table(fleet: RuntimeFleet) -> StepTable:
-    """The configuration's steps."""
-    steps = fleet.runtime.fleet.scaling.steps
-    return StepTable(tuple(Step(step.from_messages, step.add_instances) for step in steps))
 
 
 class FleetScaling(Construct):
@@ -41,7 +35,7 @@ class FleetScaling(Construct):
             self._keep_busy(target)
 
     def _grow(self) -> None:
-        table = step_table(self._fleet)
+        table = self._fleet.runtime.fleet.scaling.step_table
         policy = self._step_policy("Grow", table.intervals())
         visible = visible_messages(self._queue)
         properties = cloudwatch.CfnAlarm
