@@ -99,7 +99,6 @@ class FrontApi(Construct):
     def _add_methods(self, function: lambda_.IFunction) -> None:
         integration = apigateway.LambdaIntegration(
             function,
-            allow_test_invoke=False,
             timeout=cdk.Duration.seconds(int(API_TIMEOUT.total_seconds())),
             # One permission for all methods of the stage, rather than one for each.
             scope_permission_to_method=False,
