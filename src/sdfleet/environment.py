@@ -17,6 +17,7 @@ T = TypeVar("T")
 _DEPLOYMENT = "SDFLEET_DEPLOYMENT"
 _HANDLERS = "SDFLEET_HANDLERS"
 _SCHEDULER = "SDFLEET_SCHEDULER"
+_ROLLOUTS = "SDFLEET_ROLLOUTS"
 _CALLBACKS = "SDFLEET_CALLBACKS"
 _SPOT_PRICES = "SDFLEET_SPOT_PRICES"
 
@@ -161,6 +162,24 @@ class SpotPriceEnvironment:
         ConfigError: the variable is missing or does not fit.
         """
         return _build(cls, environ, _SPOT_PRICES)
+
+
+@dataclass(frozen=True)
+class RolloutEnvironment:
+    """What the recorder of rollouts needs."""
+
+    deployment_id: str
+    table_name: str
+    #: Names of the fleets' runtimes.
+    runtimes: tuple[str, ...]
+    log_level: str = "INFO"
+
+    def to_env(self) -> dict[str, str]:
+        return {_ROLLOUTS: json.dumps(asdict(self))}
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        return _build(cls, environ, _ROLLOUTS)
 
 
 @dataclass(frozen=True)

@@ -233,6 +233,16 @@ def alarm_name(owner: str, alarm: str) -> str:
     return f"{owner}-{alarm}"
 
 
+def rollout_alarms(deployment_id: str, runtime: str) -> tuple[str, ...]:
+    """Names of the alarms that turn a rollout of the runtime back."""
+    fleet = fleet_name(deployment_id, runtime)
+    return (
+        alarm_name(fleet, "failures"),
+        alarm_name(fleet, "no-instance"),
+        alarm_name(deployment_id, "dead-letters"),
+    )
+
+
 def release_parameter(deployment_id: str, runtime: str, name: str) -> str:
     """SSM path, e.g. name = `image-version`."""
     return f"/sdfleet/{deployment_id}/{runtime}/{name}"
