@@ -67,33 +67,38 @@ class FleetRollouts:
             )
         return Release.from_json(json.loads(record))
 
+    def check_start(self, version: str, wish: Wish) -> None:
+        """Raises:
+        DeploymentRefused: `start` would be.
+        """
+        self.release(version)
+        self._plan(self.history(), Target(version, ""), wish, "")
+
     def start(self, version: str, wish: Wish) -> Rollout:
         """Raises:
         DeploymentRefused: unknown release, another rollout is under way, nothing to do.
         """
-        release = self.release(version)
-        former_version = self.current_version()
-        if former_version in (None, "", NO_RELEASE):
-            raise DeploymentRefused(f"{self.runtime} has no release to come from; deploy the service with ./deploy.sh.")
-        former = Target(str(former_version), self.group.state().template_version)
-        current = self.history().current
-        rollout_id = self.new_id()
-
-        def begin(history: RolloutHistory, template_version: str) -> tuple[Rollout, tuple[Action, ...]]:
-            return states.plan_start(
-                history.current,
-                rollout_id=rollout_id,
-                runtime=self.runtime,
-                former=former,
-                target=Target(version, template_version),
-                wish=wish,
-                now=self.clock.now(),
-            )
-
         # Refused before anything is made on the account.
-        begin(RolloutHistory(current), "")
-        template_version = self.group.add_template_version(release)
-        return self._change(lambda history: begin(history, template_version))
+        self.check_start(version, wish)
+        target = Target(version, self.group.add_template_version(self.release(version)))
+        rollout_id = self.new_id()
+        return self._change(lambda history: self._plan(history, target, wish, rollout_id))
+
+    def _plan(
+        self, history: RolloutHistory, target: Target, wish: Wish, rollout_id: str
+    ) -> tuple[Rollout, tuple[Action, ...]]:
+        former_version = self.current_version()
+        if former_version is None or former_version in ("", NO_RELEASE):
+            raise DeploymentRefused(f"{self.runtime} has no release to come from; deploy the service with ./deploy.sh.")
+        return states.plan_start(
+            history.current,
+            rollout_id=rollout_id,
+            runtime=self.runtime,
+            former=Target(former_version, self.group.state().template_version),
+            target=target,
+            wish=wish,
+            now=self.clock.now(),
+        )
 
     def promote(self, *, by: str) -> Rollout:
         """Raises:

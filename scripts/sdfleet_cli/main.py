@@ -14,6 +14,7 @@ from sdfleet_cli.commands.deploy import deploy
 from sdfleet_cli.commands.destroy import destroy
 from sdfleet_cli.commands.list_deployments import list_deployments
 from sdfleet_cli.commands.local import local
+from sdfleet_cli.commands.releases import check_deployment_status, deploy_new_version, promote, rollback
 from sdfleet_cli.commands.spot import spot
 from sdfleet_cli.commands.transfer_images import transfer_images
 from sdfleet_cli.commands.upload_model import upload_model
@@ -36,6 +37,10 @@ main.add_command(deploy)
 main.add_command(destroy)
 main.add_command(list_deployments)
 main.add_command(local)
+main.add_command(check_deployment_status)
+main.add_command(deploy_new_version)
+main.add_command(promote)
+main.add_command(rollback)
 main.add_command(spot)
 main.add_command(transfer_images)
 main.add_command(upload_model)

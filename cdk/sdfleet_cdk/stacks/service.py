@@ -17,6 +17,7 @@ from sdfleet_cdk.network import Network
 from sdfleet_cdk.observability import Dashboard
 from sdfleet_cdk.references import deployment_context
 from sdfleet_cdk.region import Region
+from sdfleet_cdk.rollout_recorder import RolloutRecorder
 from sdfleet_cdk.runtime_fleet import RuntimeFleet
 from sdfleet_cdk.spot_recorder import SpotRecorder
 
@@ -37,10 +38,13 @@ class ServiceStack(cdk.Stack):
         if functions.api is not None:
             api = FrontApi(self, "FrontApi", deployment=context, function=functions.api.function)
         network = Network(self, "Network", config=config)
+        fleets = []
         for runtime in config.runtimes:
             part = names.camel_case(runtime.name)
             fleet = RuntimeFleet(self, f"{part}Fleet", context=context, runtime=runtime, network=network)
             FleetScaling(self, f"{part}Scaling", fleet=fleet)
+            fleets.append(fleet)
+        RolloutRecorder(self, "RolloutRecorder", deployment=context, fleets=fleets)
         Alarms(self, "Alarms", config=config, has_api=config.has_api)
         Dashboard(self, "Dashboard", config=config, region=region, has_api=config.has_api)
         self._write_outputs(context, api)

@@ -21,8 +21,8 @@ DASHBOARDS = 1
 IDLE_CUSTOM_METRICS = 2
 #: Submissions, their dead letters, and callbacks; a fleet adds its dead letters.
 EVENT_SOURCE_QUEUES = 3
-#: The sweeper each minute of a month, and the recorder of Spot prices each hour.
-SCHEDULED_INVOCATIONS = HOURS * 60 + HOURS
+#: The sweeper and the recorder of rollouts each minute of a month, and the recorder of Spot prices each hour.
+SCHEDULED_INVOCATIONS = 2 * HOURS * 60 + HOURS
 #: GB-seconds of each: 512 MB for two tenths of a second.
 SCHEDULED_GB_SECONDS = 0.5 * 0.2
 #: Interface endpoints without which an instance cannot work where there is no Internet; S3 and DynamoDB have gateways.

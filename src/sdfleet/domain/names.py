@@ -243,6 +243,11 @@ def rollout_alarms(deployment_id: str, runtime: str) -> tuple[str, ...]:
     )
 
 
+def deployment_parameters(deployment_id: str) -> str:
+    """SSM path above everything that a deployment keeps there."""
+    return f"/sdfleet/{deployment_id}"
+
+
 def release_parameter(deployment_id: str, runtime: str, name: str) -> str:
     """SSM path, e.g. name = `image-version`."""
-    return f"/sdfleet/{deployment_id}/{runtime}/{name}"
+    return f"{deployment_parameters(deployment_id)}/{runtime}/{name}"

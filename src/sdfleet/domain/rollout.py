@@ -119,6 +119,11 @@ class Rollout:
         return self.phase.is_over
 
     @property
+    def is_promotable(self) -> bool:
+        """Whether a finished canary waits."""
+        return self.phase in {Phase.CANARY_BAKING, Phase.HELD} and self.intent is Intent.GO_ON
+
+    @property
     def hold_ends_at(self) -> datetime | None:
         """When a held canary is rolled back because nobody promoted it."""
         return self.canary_done_at + LONGEST_HOLD if self.wish.hold and self.canary_done_at else None
@@ -159,7 +164,7 @@ def plan_promote(rollout: Rollout, *, reason: str) -> tuple[Rollout, tuple[Actio
     Raises:
         DeploymentRefused: there is no canary that could be promoted.
     """
-    if rollout.phase not in {Phase.CANARY_BAKING, Phase.HELD} or rollout.intent is not Intent.GO_ON:
+    if not rollout.is_promotable:
         raise DeploymentRefused(
             f"The rollout of {rollout.runtime} to {rollout.target.version} is {rollout.phase}; only a finished "
             "canary can be promoted."

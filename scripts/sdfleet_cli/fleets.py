@@ -1,0 +1,48 @@
+"""The fleets of a deployment, as the commands on releases see them."""
+
+from __future__ import annotations
+
+from sdfleet.aws.account import identify
+from sdfleet.aws.operator_errors import explained
+from sdfleet.domain import names
+from sdfleet.errors import DeploymentRefused
+from sdfleet_cli.reach import Reach, reach
+from sdfleet_lambdas.rollout_services import fleet_rollouts
+from sdfleet_lambdas.rollouts import IMAGE_VERSION, FleetRollouts
+
+
+def find_fleets(
+    deployment_id: str, *, region: str | None, runtime: str | None
+) -> tuple[str, tuple[FleetRollouts, ...]]:
+    """Who is asking, and the fleet of `runtime`, or all.
+
+    Raises:
+        DeploymentRefused: the deployment has no fleet, or none that is called so.
+    """
+    reached = reach(deployment_id, region)
+    runtimes = _runtimes(reached)
+    if not runtimes:
+        raise DeploymentRefused(
+            f"There is no deployment {deployment_id} here; scripts/list-deployments.sh lists those that there are."
+        )
+    if runtime is not None and runtime not in runtimes:
+        raise DeploymentRefused(f"{deployment_id} has no runtime {runtime}; it has {', '.join(runtimes)}.")
+    fleets = tuple(
+        fleet_rollouts(
+            reached.clients,
+            deployment_id=reached.deployment_id,
+            table_name=names.table_name(reached.deployment_id),
+            runtime=name,
+        )
+        for name in ([runtime] if runtime else runtimes)
+    )
+    return identify(reached.clients).caller_arn, fleets
+
+
+def _runtimes(reached: Reach) -> list[str]:
+    """By their parameters, which every fleet has from its beginning."""
+    path = names.deployment_parameters(reached.deployment_id)
+    with explained():
+        pages = reached.clients.ssm.get_paginator("get_parameters_by_path").paginate(Path=path, Recursive=True)
+        found = [parameter["Name"].removeprefix(f"{path}/") for page in pages for parameter in page["Parameters"]]
+    return sorted(name.removesuffix(f"/{IMAGE_VERSION}") for name in found if name.endswith(f"/{IMAGE_VERSION}"))

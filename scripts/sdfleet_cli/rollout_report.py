@@ -1,0 +1,127 @@
+"""A rollout in words, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sdfleet.domain.instance_refresh import Observed
+from sdfleet.domain.rollout import Phase, Rollout, canary_size
+from sdfleet.domain.rollout_record import to_json
+from sdfleet.ports import FleetState
+from sdfleet_cli.console import table
+from sdfleet_lambdas.rollouts import DEPLOYMENT_STATUS, FleetRollouts
+
+#: Rollouts in the table of those before.
+_SHOWN_HISTORY = 5
+
+
+@dataclass(frozen=True)
+class FleetReport:
+    """One fleet at one moment."""
+
+    runtime: str
+    image_version: str | None
+    previous_version: str | None
+    deployment_status: str | None
+    state: FleetState
+    rollout: Rollout | None
+    #: Of the refresh under way, as Auto Scaling counts it; None: none is.
+    percentage_complete: int | None
+    past: tuple[Rollout, ...]
+
+    @property
+    def shares(self) -> str:
+        """Instances by release."""
+        releases = sorted(self.state.releases.items())
+        return ", ".join(f"{count} on {version}" for version, count in releases) or "none"
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            **asdict(self),
+            "rollout": to_json(self.rollout) if self.rollout else None,
+            "past": [to_json(one) for one in self.past],
+        }
+
+
+def report(fleet: FleetRollouts) -> FleetReport:
+    """Takes in what Auto Scaling says on the way, as the recorder would."""
+    rollout = fleet.reconcile()
+    observed = fleet.group.observed() if rollout is not None and not rollout.is_over else None
+    return FleetReport(
+        runtime=fleet.runtime,
+        image_version=fleet.current_version(),
+        previous_version=fleet.previous_version(),
+        deployment_status=fleet.releases.read(fleet.runtime, DEPLOYMENT_STATUS),
+        state=fleet.group.state(),
+        rollout=rollout,
+        percentage_complete=_percentage(rollout, observed),
+        past=fleet.history().past,
+    )
+
+
+def _percentage(rollout: Rollout | None, observed: Observed | None) -> int | None:
+    if rollout is None or observed is None:
+        return None
+    return next((one.percentage_complete for one in observed.refreshes if one.id == rollout.refresh_id), None)
+
+
+def in_words(one: FleetReport, *, now: datetime) -> str:
+    lines = [
+        f"{one.runtime}: {one.deployment_status or 'unknown'}, image version {one.image_version or 'none'}"
+        f", before it {one.previous_version or 'none'}",
+        f"  instances {one.shares}; desired {one.state.capacity} of {one.state.minimum} to {one.state.maximum}",
+    ]
+    if one.rollout is not None:
+        lines.append(f"  {phase_in_words(one.rollout, percentage_complete=one.percentage_complete, now=now)}")
+    if one.past:
+        rows = [_row(past) for past in one.past[:_SHOWN_HISTORY]]
+        lines += [f"  {line}" for line in ("before:", *table(rows).splitlines())]
+    return "\n".join(lines)
+
+
+def phase_in_words(rollout: Rollout, *, percentage_complete: int | None, now: datetime) -> str:
+    way = f"{rollout.former.version} -> {rollout.target.version}"
+    share = "" if percentage_complete is None else f", {percentage_complete} % replaced"
+    reason = f" ({rollout.reason})" if rollout.reason else ""
+    match rollout.phase:
+        case Phase.CANARY_BAKING:
+            share += f", {_left(rollout.canary_done_at, rollout.wish.bake, now)} of the canary's bake left"
+        case Phase.HELD:
+            share += "; promote it with scripts/promote.sh"
+            if rollout.hold_ends_at is not None:
+                share += f", or it goes back at {rollout.hold_ends_at:%Y-%m-%d %H:%M} UTC"
+        case Phase.FAILED:
+            share += "; the fleet is mixed: look at the instance refresh in the console, then deploy a version again"
+    return f"rollout {rollout.id} {way}: {rollout.phase}{share}{reason}"
+
+
+def canary_in_words(percentage: int, state: FleetState) -> str:
+    """What the percentage means for the fleet as it is."""
+    capacity, size = state.capacity, canary_size(percentage, state.capacity)
+    if capacity == 0:
+        return "no instance runs, so there is no canary: the next instance that starts has the new version"
+    if size == capacity:
+        return f"all {capacity} at once" if capacity > 1 else "the only instance: the canary is the whole fleet"
+    return f"{size} of {capacity} instances ({100 * size // capacity} %) first"
+
+
+def as_json(reports: list[FleetReport]) -> str:
+    return json.dumps([one.to_json() for one in reports], indent=2, default=str)
+
+
+def _row(past: Rollout) -> tuple[str, ...]:
+    return (
+        f"{past.started_at:%Y-%m-%d %H:%M}",
+        f"{past.former.version} -> {past.target.version}",
+        str(past.phase),
+        past.wish.by.rpartition("/")[2] or past.wish.by,
+        past.reason or past.wish.why,
+    )
+
+
+def _left(since: datetime | None, wait: timedelta, now: datetime) -> str:
+    left = max(timedelta(), (since or now) + wait - now)
+    return f"{int(left.total_seconds())} s"
