@@ -32,6 +32,10 @@ class Group:
     #: What was asked of it, in order; and the releases with a launch template version.
     asked: list[Action] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=lambda: {"1.0.0": "3"})
+    #: The refresh that was asked for last.
+    start: StartRefresh | None = None
+    #: When the refresh may go on behind its first checkpoint; None: it has not come there.
+    waits_until: datetime | None = None
 
     @property
     def active(self) -> Refresh | None:
@@ -48,6 +52,8 @@ class Group:
                 if active is not None:
                     return
                 refresh_id = f"refresh-{len(self.refreshes) + 1}"
+                self.waits_until = None
+                self.start = action
                 self.refreshes.append(Refresh(refresh_id, RefreshStatus.PENDING, action.template_version, self.now))
             case CancelRefresh():
                 if active is not None and active.status in REVERSIBLE:
@@ -68,6 +74,8 @@ class Group:
                 self._set(replace(active, status=RefreshStatus.IN_PROGRESS))
             case RefreshStatus.IN_PROGRESS if is_alarmed and template != self.template:
                 self._set(replace(active, status=RefreshStatus.ROLLBACK_IN_PROGRESS, reason="alarm"))
+            case RefreshStatus.IN_PROGRESS if self._is_at_checkpoint(active):
+                pass
             case RefreshStatus.IN_PROGRESS:
                 self._replace_one(template)
                 done = 100 * self.instances.count(template) // 5
@@ -83,6 +91,13 @@ class Group:
                 if set(self.instances) == {self.template}:
                     self._set(replace(active, status=RefreshStatus.ROLLBACK_SUCCESSFUL))
 
+    def _is_at_checkpoint(self, active: Refresh) -> bool:
+        if self.start is None or active.percentage_complete != self.start.checkpoints[0]:
+            return False
+        if self.waits_until is None:
+            self.waits_until = self.now + self.start.checkpoint_delay
+        return self.now < self.waits_until
+
     def _replace_one(self, template: str) -> None:
         old = next((index for index, one in enumerate(self.instances) if one != template), None)
         if old is not None:
@@ -93,7 +108,7 @@ class Group:
 
     def state(self) -> FleetState:
         releases = {template: version for version, template in self.versions.items()}
-        return FleetState(5, 0, 5, self.template, Counter(releases[one] for one in self.instances))
+        return FleetState(5, 0, 5, self.template, dict(Counter(releases[one] for one in self.instances)))
 
     def add_template_version(self, release: Release) -> str:
         return self.versions.setdefault(release.version, str(len(self.versions) + 3))

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sdfleet.domain.instance_refresh import Observed
 from sdfleet.domain.rollout import Phase, Rollout, canary_size
 from sdfleet.domain.rollout_record import to_json
 from sdfleet.ports import FleetState
@@ -28,8 +27,6 @@ class FleetReport:
     deployment_status: str | None
     state: FleetState
     rollout: Rollout | None
-    #: Of the refresh under way, as Auto Scaling counts it; None: none is.
-    percentage_complete: int | None
     past: tuple[Rollout, ...]
 
     @property
@@ -41,6 +38,7 @@ class FleetReport:
     def to_json(self) -> dict[str, Any]:
         return {
             **asdict(self),
+            "state": {**asdict(self.state), "releases": dict(self.state.releases)},
             "rollout": to_json(self.rollout) if self.rollout else None,
             "past": [to_json(one) for one in self.past],
         }
@@ -49,7 +47,6 @@ class FleetReport:
 def report(fleet: FleetRollouts) -> FleetReport:
     """Takes in what Auto Scaling says on the way, as the recorder would."""
     rollout = fleet.reconcile()
-    observed = fleet.group.observed() if rollout is not None and not rollout.is_over else None
     return FleetReport(
         runtime=fleet.runtime,
         image_version=fleet.current_version(),
@@ -57,15 +54,8 @@ def report(fleet: FleetRollouts) -> FleetReport:
         deployment_status=fleet.releases.read(fleet.runtime, DEPLOYMENT_STATUS),
         state=fleet.group.state(),
         rollout=rollout,
-        percentage_complete=_percentage(rollout, observed),
         past=fleet.history().past,
     )
-
-
-def _percentage(rollout: Rollout | None, observed: Observed | None) -> int | None:
-    if rollout is None or observed is None:
-        return None
-    return next((one.percentage_complete for one in observed.refreshes if one.id == rollout.refresh_id), None)
 
 
 def in_words(one: FleetReport, *, now: datetime) -> str:
@@ -75,16 +65,16 @@ def in_words(one: FleetReport, *, now: datetime) -> str:
         f"  instances {one.shares}; desired {one.state.capacity} of {one.state.minimum} to {one.state.maximum}",
     ]
     if one.rollout is not None:
-        lines.append(f"  {phase_in_words(one.rollout, percentage_complete=one.percentage_complete, now=now)}")
+        lines.append(f"  {phase_in_words(one.rollout, now=now)}")
     if one.past:
         rows = [_row(past) for past in one.past[:_SHOWN_HISTORY]]
         lines += [f"  {line}" for line in ("before:", *table(rows).splitlines())]
     return "\n".join(lines)
 
 
-def phase_in_words(rollout: Rollout, *, percentage_complete: int | None, now: datetime) -> str:
+def phase_in_words(rollout: Rollout, *, now: datetime) -> str:
     way = f"{rollout.former.version} -> {rollout.target.version}"
-    share = "" if percentage_complete is None else f", {percentage_complete} % replaced"
+    share = "" if rollout.is_over or rollout.phase is Phase.REQUESTED else f", {rollout.percentage_complete} % replaced"
     reason = f" ({rollout.reason})" if rollout.reason else ""
     match rollout.phase:
         case Phase.CANARY_BAKING:

@@ -291,6 +291,8 @@ def test_whatever_is_lost_repeated_or_reordered_the_record_ends_where_the_fleet_
     for _ in range(60):
         if rollout.is_over:
             break
+        # Nobody promotes it: two days pass.
+        group.now += timedelta(hours=12 if rollout.phase is Phase.HELD else 0)
         group.tick(is_alarmed=False)
         learn(group.observed(), is_carried_out=True)
 

@@ -198,7 +198,7 @@ def _confirm(yes: bool) -> None:
 
 
 def _say(rollout: Rollout) -> None:
-    click.echo(f"{rollout.runtime}: {phase_in_words(rollout, percentage_complete=None, now=datetime.now(UTC))}")
+    click.echo(f"{rollout.runtime}: {phase_in_words(rollout, now=datetime.now(UTC))}")
 
 
 def _see_through(fleets: Sequence[FleetRollouts], *, is_waiting: bool, deployment_id: str, wanted: Set[Phase]) -> None:
@@ -236,9 +236,9 @@ def _look(fleet: FleetRollouts, told: dict[str, str]) -> Rollout | None:
         click.echo(f"{fleet.runtime}: {error}", err=True)
         return fleet.history().current
     if one.rollout is not None:
-        key = f"{one.rollout.phase} {one.percentage_complete} {one.shares}"
+        key = f"{one.rollout.phase} {one.rollout.percentage_complete} {one.shares}"
         if told.get(one.runtime) != key:
             told[one.runtime] = key
-            words = phase_in_words(one.rollout, percentage_complete=one.percentage_complete, now=datetime.now(UTC))
+            words = phase_in_words(one.rollout, now=datetime.now(UTC))
             click.echo(f"{one.runtime}: {words}; instances: {one.shares}")
     return one.rollout

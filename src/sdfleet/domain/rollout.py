@@ -107,6 +107,8 @@ class Rollout:
     refresh_id: str | None = None
     #: Refreshes of an earlier step (cancelled for a promotion, failed before a way back).
     past_refresh_ids: tuple[str, ...] = ()
+    #: Of the fleet, by Auto Scaling's count in the present refresh.
+    percentage_complete: int = 0
     canary_done_at: datetime | None = None
     ended_at: datetime | None = None
     #: Of the last observation taken in; older ones are passed over.
@@ -193,7 +195,7 @@ def reconcile(rollout: Rollout, observed: Observed, *, now: datetime) -> tuple[R
     refresh = _ours(rollout, observed)
     if refresh is None:
         return _without_refresh(rollout, observed, now)
-    rollout = replace(rollout, refresh_id=refresh.id)
+    rollout = replace(rollout, refresh_id=refresh.id, percentage_complete=refresh.percentage_complete)
     if refresh.template_version == rollout.former.template_version:
         return _on_the_way_back(rollout, refresh, now)
     return _forward_refresh(rollout, refresh, now)
