@@ -25,9 +25,17 @@ unit: setup  ## the unit tests only (seconds)
 format: setup  ## format the code
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
 
-PIN = uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+PIN_BY_HASH = uv pip compile --python-version 3.11 --generate-hashes --no-header --no-annotate \
   --no-emit-index-url --no-emit-find-links --quiet
+PIN = $(PIN_BY_HASH) --universal
+# What the container images run: wheels for other machines are not looked for.
+PIN_LINUX = $(PIN_BY_HASH) --python-platform x86_64-manylinux_2_28
 
 requirements:  ## pin the dependencies anew, by hash
 	@$(PIN) pyproject.toml --extra dev --output-file requirements/dev.txt
 	@echo 'pip>=26' | $(PIN) - --output-file requirements/pip.txt
+	@$(PIN) pyproject.toml --extra scheduler --constraint requirements/dev.txt --output-file requirements/scheduler.txt
+	@for runtime in sdwebui comfyui; do \
+	  $(PIN_LINUX) scheduler/images/$$runtime/requirements.in \
+	    --output-file scheduler/images/$$runtime/requirements.txt; \
+	done
