@@ -313,7 +313,7 @@ async def failure_of(runtime: ComfyUiRuntime, job: Job) -> RuntimeFailure:
 
 @asynccontextmanager
 async def a_comfyui(
-    *, history_kept: int = HISTORY_KEPT, **options: timedelta
+    *, history_kept: int = HISTORY_KEPT, **options: Any
 ) -> AsyncIterator[tuple[FakeComfyUi, ComfyUiRuntime]]:
     """A server and the adapter for it, with patience fit for tests."""
     fake = FakeComfyUi()

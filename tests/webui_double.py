@@ -57,6 +57,8 @@ class WebUi:
         self.checkpoints: list[dict[str, Any]] = recorded(flavour, "sd-models").json()
         #: Copied to the disk after the server's last look at it.
         self.unseen_checkpoints: list[dict[str, Any]] = []
+        #: Beside the loaded checkpoint.
+        self.options: dict[str, Any] = {}
         self.state: dict[str, Any] = recorded(flavour, "progress-idle-skip").json()["state"]
         #: The answer of every generation, instead of making pictures.
         self.answer: httpx.Response | Exception | None = None
@@ -113,6 +115,9 @@ class WebUi:
             return httpx.Response(200, json={})
         if route in ("txt2img", "img2img", "extra-single-image", "extra-batch-images"):
             return await self._generate(route, body)
+        if route == "options" and body:
+            self.options.update(body)
+            return httpx.Response(200, json=None)
         return self._list(route)
 
     def _task_progress(self, body: dict[str, Any]) -> httpx.Response:
@@ -128,7 +133,13 @@ class WebUi:
             "schedulers": _SCHEDULERS,
             "latent-upscale-modes": _LATENT_MODES,
             "sd-modules" if self.flavour == "forge" else "sd-vae": _VAES,
-            "options": {"sd_model_checkpoint": self.checkpoints[0]["title"] if self.checkpoints else None},
+            "options": {
+                "sd_model_checkpoint": self.checkpoints[0]["title"] if self.checkpoints else None,
+                **self.options,
+            },
+            "unload-checkpoint": {},
+            "reload-checkpoint": {},
+            "memory": recorded(self.flavour, "memory").json(),
             "refresh-vae": None,
         }
         if route == "refresh-checkpoints":

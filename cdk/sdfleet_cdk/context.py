@@ -17,7 +17,7 @@ from sdfleet_cdk.region import Region
 
 @dataclass(frozen=True)
 class FleetQueue:
-    """A runtime's messages, and those that were received too often."""
+    """A queue's messages, and those that were received too often."""
 
     queue: sqs.IQueue
     dead_letters: sqs.IQueue
@@ -57,6 +57,8 @@ class DeploymentContext:
     result_topic: sns.ITopic
     #: What came to the request topic unaccepted.
     submissions: FleetQueue
+    #: Notices to post.
+    callbacks: FleetQueue
     #: By the runtime's name.
     fleet_queues: Mapping[str, FleetQueue]
     #: None: links are presigned S3 links.

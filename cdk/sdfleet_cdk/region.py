@@ -7,32 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sdfleet.config import is_china
+
 
 @dataclass(frozen=True)
 class Region:
     name: str
 
     @property
-    def is_china(self) -> bool:
-        return self.name.startswith("cn-")
-
-    @property
-    def partition(self) -> str:
-        """The second part of every ARN."""
-        if self.is_china:
-            return "aws-cn"
-        return "aws-us-gov" if self.name.startswith("us-gov-") else "aws"
-
-    @property
     def has_lambda_tracing(self) -> bool:
         """X-Ray takes traces of functions and of the API."""
-        return not self.is_china
-
-    @property
-    def has_cdn(self) -> bool:
-        """CloudFront without a domain of one's own (in China it needs one, with an ICP licence)."""
-        return not self.is_china and not self.name.startswith("us-gov-")
+        return not is_china(self.name)
 
     @property
     def tags_event_source_mappings(self) -> bool:
-        return not self.is_china
+        return not is_china(self.name)

@@ -8,19 +8,22 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from threading import Lock
 
 from sdfleet.aws.artifact_store import S3ArtifactStore
+from sdfleet.aws.callback_secret import SsmCallbackSecret
 from sdfleet.aws.clients import Clients
 from sdfleet.aws.clock import SystemClock
 from sdfleet.aws.task_queue import SqsTaskQueue
 from sdfleet.aws.task_table import DynamoTaskStore
 from sdfleet.aws.topic import SnsTopic
 from sdfleet.aws.waiting_room import DynamoWaitingRoom
-from sdfleet.environment import DeploymentEnvironment, HandlerEnvironment
+from sdfleet.environment import CallbackEnvironment, DeploymentEnvironment, HandlerEnvironment
 from sdfleet.ports import ArtifactStore, Clock, TaskQueue, TaskStore, Topic, WaitingRoom
 from sdfleet.telemetry import logs
+from sdfleet_lambdas import guarded_post
+from sdfleet_lambdas.callback_services import CallbackServices, SigningKeys
 from sdfleet_lambdas.model_catalog import ModelCatalog
 
 _building = Lock()
@@ -83,6 +86,32 @@ def services() -> Services:
     # boto3 must not build clients in two threads at once, and local mode calls handlers from many.
     with _building:
         return _services()
+
+
+def callback_services() -> CallbackServices:
+    """The callback delivery's own, from its environment."""
+    with _building:
+        return _callback_services()
+
+
+@cache
+def _callback_services() -> CallbackServices:
+    environment = CallbackEnvironment.from_env(os.environ)
+    logs.configure(environment.log_level)
+    return build_callbacks(environment)
+
+
+def build_callbacks(environment: CallbackEnvironment) -> CallbackServices:
+    clients = Clients()
+    clock = SystemClock()
+    named_hosts = frozenset(environment.named_hosts)
+    return CallbackServices(
+        queue=SqsTaskQueue(clients.sqs, environment.queue_url),
+        keys=SigningKeys(SsmCallbackSecret(clients.ssm, environment.secret_parameter), clock),
+        post=partial(guarded_post.post, named_hosts=named_hosts),
+        clock=clock,
+        named_hosts=named_hosts,
+    )
 
 
 @cache

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sdfleet.domain import transitions
+from sdfleet.domain import trace, transitions
 from sdfleet.domain.task import Failure, Task
 from sdfleet.domain.transitions import Admission
 from sdfleet.domain.wire import messages
@@ -64,6 +64,7 @@ def _settle(message: QueuedMessage, services: Services) -> None:
 
 
 def _settle_task(message: QueuedMessage, letter: TaskMessage, task: Task, services: Services) -> None:
+    logs.bind(**trace.log_fields(task.trace_header))
     queue = services.queues.get(_runtime_of(message, services) or task.runtime)
     task = records.update(
         services.tasks,

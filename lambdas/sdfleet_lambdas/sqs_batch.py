@@ -23,10 +23,14 @@ class QueuedMessage:
     attributes: Mapping[str, str]
     #: Name of the queue it came from.
     queue: str
+    #: Names this receive of the message, for its queue.
+    receipt: str = field(default="", repr=False)
+    #: How often it was received, this time included.
+    receive_count: int = 1
 
 
-def handle_each(event: Mapping[str, Any], handle: Callable[[QueuedMessage], None]) -> dict[str, Any]:
-    """The answer to the mapping. One message's trouble is not the others'."""
+def handle_each(event: Mapping[str, Any], handle: Callable[[QueuedMessage], bool | None]) -> dict[str, Any]:
+    """The answer to the mapping. One message's trouble is not the others'; False leaves a message in the queue."""
     failed = []
     for record in event.get("Records") or ():
         message = _read(record)
@@ -36,20 +40,20 @@ def handle_each(event: Mapping[str, Any], handle: Callable[[QueuedMessage], None
     return {"batchItemFailures": failed}
 
 
-def _is_handled(message: QueuedMessage, handle: Callable[[QueuedMessage], None]) -> bool:
+def _is_handled(message: QueuedMessage, handle: Callable[[QueuedMessage], bool | None]) -> bool:
     try:
-        handle(message)
+        return handle(message) is not False
     except ServiceUnavailable as error:
         log.warning("message.postponed", reason=str(error))
         return False
     except Exception:  # the supervisor of all messages: the queue delivers it again, then dead-letters it
         log.exception("message.failed")
         return False
-    return True
 
 
 def _read(record: Mapping[str, Any]) -> QueuedMessage:
     attributes = record.get("messageAttributes") or {}
+    system = record.get("attributes") or {}
     return QueuedMessage(
         message_id=str(record["messageId"]),
         body=str(record.get("body") or ""),
@@ -59,4 +63,6 @@ def _read(record: Mapping[str, Any]) -> QueuedMessage:
             if attribute.get("stringValue") is not None
         },
         queue=str(record.get("eventSourceARN") or "unknown").rsplit(":", 1)[-1],
+        receipt=str(record.get("receiptHandle") or ""),
+        receive_count=int(system.get("ApproximateReceiveCount") or 1),
     )

@@ -21,6 +21,7 @@ from sdfleet.errors import (
     PayloadTooLarge,
     TaskConflict,
 )
+from sdfleet.telemetry import logs
 from sdfleet_lambdas import composition, kept_letters
 from sdfleet_lambdas.acceptance import accept
 from sdfleet_lambdas.composition import Services
@@ -54,6 +55,7 @@ def _submit(message: QueuedMessage, services: Services) -> None:
     origin = messages.publication_id(message.body) or message.message_id
     draft = draft if draft.id is not None else replace(draft, id=f"message-{origin}")
     draft = replace(draft, trace_header=_trace_header(attributes))
+    logs.bind(**trace.log_fields(draft.trace_header))
     callback_url = draft.options.callback_url
     try:
         accept(draft, services, idempotency_key=message_key(origin))

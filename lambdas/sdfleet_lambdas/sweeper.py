@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sdfleet.domain import transitions
+from sdfleet.domain import trace, transitions
 from sdfleet.domain.task import Failure, Task
 from sdfleet.domain.wire import messages
 from sdfleet.errors import ObjectNotFound, SdfleetError, TransitionRefused
@@ -81,6 +81,7 @@ def _mend(task_id: str, services: Services) -> Outcome:
     # The list of due records may lag behind.
     if task is None or due_at is None or due_at > now or task.is_leased(now):
         return Outcome.LEFT
+    logs.bind(**trace.log_fields(task.trace_header))
     if task.is_terminal:
         announce(task, services)
         return Outcome.ANNOUNCED

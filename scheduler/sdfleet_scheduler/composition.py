@@ -14,12 +14,12 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from sdfleet.aws.artifact_store import S3ArtifactStore
 from sdfleet.aws.clients import Clients
 from sdfleet.aws.clock import SystemClock
 from sdfleet.aws.instance_health import AutoScalingInstanceHealth
 from sdfleet.aws.lifecycle_hooks import AutoScalingLifecycleHooks
 from sdfleet.aws.model_bucket import S3ModelBucket
+from sdfleet.aws.signed_links import artifact_store
 from sdfleet.aws.task_queue import SqsTaskQueue
 from sdfleet.aws.task_table import DynamoTaskStore
 from sdfleet.aws.topic import SnsTopic
@@ -28,6 +28,7 @@ from sdfleet.domain.interruption import Notice, NoticeKind
 from sdfleet.environment import DeploymentEnvironment, RuntimeEnvironment, SchedulerEnvironment
 from sdfleet.errors import ConfigError
 from sdfleet.ports import Clock
+from sdfleet.telemetry import logs
 from sdfleet_scheduler.app import build_app
 from sdfleet_scheduler.attempts import Attempts
 from sdfleet_scheduler.circuit_breaker import CircuitBreaker
@@ -44,15 +45,19 @@ from sdfleet_scheduler.lifecycle import Lifecycle, TerminationHook
 from sdfleet_scheduler.line import Line
 from sdfleet_scheduler.metadata import ENDPOINT_VARIABLE, InstanceMetadata, metadata_client
 from sdfleet_scheduler.model_store import ModelStore
-from sdfleet_scheduler.models import Models
+from sdfleet_scheduler.model_switches import ModelSwitches
+from sdfleet_scheduler.models import BehindCallback, FetchCallback, Models
 from sdfleet_scheduler.pace import Pace
 from sdfleet_scheduler.poller import Poller
+from sdfleet_scheduler.recycling import Recycling
 from sdfleet_scheduler.runtime_keeper import RuntimeKeeper, shell_free_command
-from sdfleet_scheduler.runtimes.base import Runtime
-from sdfleet_scheduler.runtimes.registry import build_runtime
+from sdfleet_scheduler.runtimes.base import Runtime, ServedRuntime
+from sdfleet_scheduler.runtimes.registry import RuntimeSettings, build_runtime
 from sdfleet_scheduler.runtimes.sdwebui import SdWebUiRuntime
 from sdfleet_scheduler.settlement import Settlement
 from sdfleet_scheduler.status import StatusBoard
+
+log = logs.get_logger(__name__)
 
 #: Of the disk that models lie on, unless told otherwise: outputs and logs may share it.
 MODEL_SHARE = 0.9
@@ -93,16 +98,27 @@ async def compose(environ: Mapping[str, str]) -> Parts:
     instruments = Instruments()
     drain = Drain()
     scratch = Path(tempfile.mkdtemp(prefix="sdfleet-"))
+    switches = ModelSwitches(instruments)
     runtime = build_runtime(
         served.type,
         environment.runtime_url,
-        model=served.model_filename,
-        scratch=scratch,
-        hang_after=environment.hang_after,
+        RuntimeSettings(
+            model=served.model_filename,
+            scratch=scratch,
+            hang_after=environment.hang_after,
+            keep_models=environment.models_in_memory,
+            on_loaded=switches.loaded,
+        ),
     )
     pace = Pace()
     line = Line(pace, clock)
-    health = RuntimeHealth(runtime, instruments, is_busy=lambda: line.is_busy, breaker=CircuitBreaker(clock))
+    health = RuntimeHealth(
+        runtime,
+        instruments,
+        is_busy=lambda: line.is_busy,
+        breaker=CircuitBreaker(clock),
+        has_its_files=lambda: models.is_synced,
+    )
     service = InstanceMetadata(metadata_client(environ.get(ENDPOINT_VARIABLE)))
     identity = await identify(service, fallback_instance_id=f"{socket.gethostname()}-{os.getpid()}")
     clients = Clients()
@@ -123,10 +139,18 @@ async def compose(environ: Mapping[str, str]) -> Parts:
         health=None if environment.group_name is None else AutoScalingInstanceHealth(clients.autoscaling),
     )
     queue = SqsTaskQueue(clients.sqs, served.queue_url)
-    artifacts = S3ArtifactStore(clients.s3)
+    artifacts = artifact_store(clients, deployment)
     result_topic = SnsTopic(clients.sns, deployment.result_topic_arn)
-    models = _models(environment, deployment, served, clients, runtime)
-    await models.start()
+    keeper: RuntimeKeeper | None = None
+    models = _models(
+        environment,
+        deployment,
+        served,
+        clients,
+        runtime,
+        on_fetched=switches.fetched,
+        on_behind=lambda: _is_restarted(keeper),
+    )
     inputs = Inputs(environment=environment, deployment=deployment, artifacts=artifacts)
     settlement = Settlement(
         deployment,
@@ -174,19 +198,25 @@ async def compose(environ: Mapping[str, str]) -> Parts:
         visibility=environment.visibility,
         may_look_ahead=lambda: not watch.is_rebalance_recommended,
     )
-    keeper = None
     if environment.runtime_restart_command is not None:
         keeper = RuntimeKeeper(
             health,
-            line,
             clock,
             shell_free_command(environment.runtime_restart_command),
-            restart_after=environment.runtime_restart_after,
-            recycle_after=environment.recycle_after_tasks,
+            is_idle=lambda: not line.is_busy and all(run.is_settling for run in executor.runs),
+            recycling=Recycling(
+                clock,
+                lambda: line.served,
+                after_tasks=environment.recycle_after_tasks,
+                above_mib=environment.recycle_above_mib,
+                memory=runtime.memory_used if isinstance(runtime, ServedRuntime) else None,
+            ),
             on_hopeless=lambda: drain.begin(
                 Notice(NoticeKind.RUNTIME_HOPELESS, clock.now() + environment.drain_timeout)
             ),
+            restart_after=environment.runtime_restart_after,
         )
+    await models.start()
     board = StatusBoard(identity, served, executor, health, drain, watch)
     return Parts(
         identity=identity,
@@ -215,6 +245,9 @@ def _models(
     served: RuntimeEnvironment,
     clients: Clients,
     runtime: Runtime,
+    *,
+    on_fetched: FetchCallback,
+    on_behind: BehindCallback,
 ) -> Models:
     store = None
     if environment.model_directory is not None and deployment.model_bucket is not None:
@@ -224,7 +257,23 @@ def _models(
         store = ModelStore(S3ModelBucket(clients.s3, deployment.model_bucket), directory, max_bytes=max_bytes)
     # ComfyUI looks into its folders by itself.
     on_arrival = runtime.models_arrived if isinstance(runtime, SdWebUiRuntime) else lambda kinds: None
-    return Models(store, served.type, model=served.model_filename, on_arrival=on_arrival)
+    return Models(
+        store,
+        served.type,
+        model=served.model_filename,
+        on_arrival=on_arrival,
+        on_fetched=on_fetched,
+        on_behind=on_behind,
+    )
+
+
+def _is_restarted(keeper: RuntimeKeeper | None) -> bool:
+    """Whether a server that lacks files is started again for them."""
+    if keeper is None:
+        log.warning("models.server_behind")
+        return False
+    keeper.want_restart("files")
+    return True
 
 
 def _termination_hook(environment: SchedulerEnvironment, clients: Clients) -> TerminationHook | None:

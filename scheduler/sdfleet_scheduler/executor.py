@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from sdfleet.domain import interruption, retry, transitions
+from sdfleet.domain import interruption, retry, trace, transitions
 from sdfleet.domain.interruption import Notice
 from sdfleet.domain.task import Task
 from sdfleet.domain.transitions import Admission
@@ -108,6 +108,7 @@ class Executor:
         task = await offload(self._store.load, message.task_id)
         if task is None:
             raise MalformedMessage("there is no record of this task", task_id=message.task_id)
+        logs.bind(**trace.log_fields(task.trace_header))
         run = TaskRun(message, lease, Record(self._store, task), ticket, token=self._new_token())
         self.runs.append(run)
         keeper = asyncio.create_task(self._heartbeat.keep(run))

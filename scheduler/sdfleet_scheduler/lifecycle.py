@@ -1,4 +1,4 @@
-"""The group's termination hook: held while there is work in hand, completed once all of it is settled."""
+"""What this instance tells its group: that it has work in hand, that all of it is settled, that it cannot work."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from sdfleet.domain.interruption import Notice, NoticeKind
 from sdfleet.errors import LifecycleActionNotFound, ServiceUnavailable
-from sdfleet.ports import Clock, LifecycleHooks
+from sdfleet.ports import Clock, InstanceHealth, LifecycleHooks
 from sdfleet.telemetry import logs
 from sdfleet_scheduler.drain import Drain
 from sdfleet_scheduler.interruption_watch import InterruptionWatch
@@ -24,6 +24,8 @@ TICK = timedelta(seconds=1)
 CALL_TIMEOUT = timedelta(seconds=10)
 #: All calls that complete the hook. Fresh, not what the drain left: settlement may have used that up.
 COMPLETION_TIMEOUT = timedelta(seconds=20)
+#: The group acts on an unhealthy instance within seconds. Below systemd's 90 s, should SIGTERM come meanwhile.
+DECISION_TIMEOUT = timedelta(seconds=60)
 #: Between two calls where the first one failed.
 PAUSE = timedelta(seconds=1)
 #: The metadata service may know of the group's decision a little before the hook's action has begun.
@@ -40,10 +42,18 @@ class TerminationHook:
 
 class Lifecycle:
     def __init__(
-        self, hook: TerminationHook | None, watch: InterruptionWatch, drain: Drain, clock: Clock, *, instance_id: str
+        self,
+        hook: TerminationHook | None,
+        watch: InterruptionWatch,
+        drain: Drain,
+        clock: Clock,
+        *,
+        instance_id: str,
+        health: InstanceHealth | None = None,
     ) -> None:
-        """`hook` None: the group has none, or this is no group's instance."""
+        """`hook` None: the group has none, or this is no group's instance. `health` None: this is no group's."""
         self._hook = hook
+        self._health = health
         self._watch = watch
         self._drain = drain
         self._clock = clock
@@ -93,6 +103,39 @@ class Lifecycle:
         self._unknown_since = None
         self._expires_at = now + hook.timeout
         return now + hook.timeout / 3
+
+    async def ask_for_replacement(self) -> None:
+        """Have the group replace this instance, whose machine is at fault. To be called when nothing is in hand."""
+        if self._health is None or self._watch.is_terminating or self._watch.is_interrupted:
+            return
+        try:
+            async with asyncio.timeout(COMPLETION_TIMEOUT.total_seconds()):
+                await self._report_unhealthy(self._health)
+        except TimeoutError:
+            log.error("instance.unhealthy_unreported")
+            return
+        log.warning("instance.reported_unhealthy")
+        if self._hook is None:
+            return
+        # Whoever leaves before the group has decided leaves its hook waiting for the whole timeout.
+        try:
+            async with asyncio.timeout(DECISION_TIMEOUT.total_seconds()):
+                while not self._watch.is_terminating:
+                    await asyncio.sleep(PAUSE.total_seconds())
+                    with contextlib.suppress(ServiceUnavailable):
+                        await self._watch.poll()
+        except TimeoutError:
+            log.warning("instance.not_replaced", waited_s=DECISION_TIMEOUT.total_seconds())
+
+    async def _report_unhealthy(self, health: InstanceHealth) -> None:
+        while True:
+            try:
+                await self._call(health.report_unhealthy)
+            except (ServiceUnavailable, TimeoutError) as error:
+                log.warning("instance.report_failed", reason=str(error) or "timeout")
+            else:
+                return
+            await asyncio.sleep(PAUSE.total_seconds())
 
     async def complete(self) -> None:
         """Tell the group that waits for this instance that it may end it. To be called when nothing is in hand."""

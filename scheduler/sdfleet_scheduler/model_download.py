@@ -61,7 +61,8 @@ class Downloads:
         begun = time.monotonic()
         temporary = self._incoming / f"{uuid.uuid4().hex}.part"
         try:
-            await offload(_reserve, temporary, model.size_bytes)
+            # To its end: a thread that was left behind would make the file after it was removed.
+            await to_the_end(offload(_reserve, temporary, model.size_bytes))
             await self._read_all(model, temporary)
             await to_the_end(offload(_put_in_place, temporary, target, model))
         except ObjectNotFound as error:

@@ -24,6 +24,8 @@ log = logs.get_logger(__name__)
 TOO_LARGE = "models_too_large"
 #: Downloads in progress. ComfyUI and the WebUI do not look into it.
 INCOMING = ".incoming"
+#: There once the server may start: what it reads only then has come.
+SYNCED = ".synced"
 
 
 @dataclass
@@ -92,7 +94,12 @@ class ModelStore:
     async def start(self) -> None:
         """Remove what a killed process left half done, and see what there is."""
         self._files = await offload(_scanned, self._directory, self._incoming)
+        await offload((self._directory / SYNCED).unlink, missing_ok=True)
         log.info("models.found", count=len(self._files), size_bytes=self.size_bytes)
+
+    async def mark_synced(self) -> None:
+        """Tell a server that waits for its files that they are here."""
+        await offload((self._directory / SYNCED).touch)
 
     async def close(self) -> None:
         tasks = {fetch.task for fetch in self._fetches.values()}
@@ -119,7 +126,8 @@ class ModelStore:
             # Whoever waited here for another's listing takes that.
             if self._listed_at is None or asked_at - self._listed_at > max_age.total_seconds():
                 objects = await offload(self._bucket.objects)
-                self._listed = {each.key: each for each in objects if is_safe_key(each.key)}
+                # No model is empty; what has no content is a folder's mark, or a name without its file.
+                self._listed = {each.key: each for each in objects if is_safe_key(each.key) and each.size_bytes}
                 self._listed_at = time.monotonic()
         return self._listed
 
@@ -223,6 +231,8 @@ class ModelStore:
             # Also when this was cancelled, if that came too late.
             if _is_current(path, model):
                 self._files[model.key] = _File(model.size_bytes, time.time())
+                # What nobody waits for any more may have made it too many.
+                self._make_room()
 
     def _make_room(self) -> None:
         """Evict the longest unused until the rest fits, or all the rest is in use."""

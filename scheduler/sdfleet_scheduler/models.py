@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from datetime import timedelta
 
 from sdfleet.domain.model_names import models_named
 from sdfleet.domain.models import READ_AT_START, ModelKind, NamedModel, keys_of, kind_of
+from sdfleet.domain.retry import FailureKind
 from sdfleet.domain.task import JsonObject, RuntimeType, TaskType
 from sdfleet.errors import ServiceUnavailable
 from sdfleet.ports import ModelObject
@@ -26,11 +28,17 @@ LISTING_AGE_OF_A_MISS = timedelta(0)
 #: The runtime's own model is not there: nothing runs before it is.
 RETRY_AT_START = timedelta(seconds=10)
 
+SERVER_BEHIND = "server_restarting"
+
 _EMBEDDINGS = "embeddings/"
 _NOTHING = ModelsInUse(None, frozenset(), frozenset())
 
 #: Told of the kinds of files that have just come; must not block.
 ArrivalCallback = Callable[[frozenset[ModelKind]], None]
+#: Told which files came for a task, and how many seconds that took.
+FetchCallback = Callable[[Collection[str], float], None]
+#: Told that the server lacks files which it reads at its start alone; whether it will be started again.
+BehindCallback = Callable[[], bool]
 
 
 class Models:
@@ -47,6 +55,8 @@ class Models:
         *,
         model: str | None = None,
         on_arrival: ArrivalCallback = lambda kinds: None,
+        on_fetched: FetchCallback = lambda keys, seconds: None,
+        on_behind: BehindCallback = lambda: False,
         retry_at_start: timedelta = RETRY_AT_START,
     ) -> None:
         """`model`: the runtime's static model, or what a dynamic one starts with; it is never evicted."""
@@ -54,8 +64,19 @@ class Models:
         self._runtime = runtime
         self._model = model
         self._on_arrival = on_arrival
+        self._on_fetched = on_fetched
+        self._on_behind = on_behind
         self._retry_at_start = retry_at_start
         self._starting: asyncio.Task[None] | None = None
+        self._is_synced = False
+        #: Never let go: the server would not find them again if they were evicted and came back.
+        self._kept: list[ModelsInUse] = []
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether the server finds what it reads at its start alone, and its own model."""
+        # ComfyUI sees every new file at once.
+        return self._store is None or self._runtime is not RuntimeType.SDWEBUI or self._is_synced
 
     async def start(self) -> None:
         """Tidy the model directory; what the runtime starts with is then fetched while this has returned."""
@@ -93,9 +114,37 @@ class Models:
             found, missed = self._keys(tasktype, content, listed)
         for named in missed:
             log.debug("model.not_in_bucket", kind=named.kind)
+        begun = time.monotonic()
         held = await store.acquire([listed[key] for key in found])
-        self._tell(held.arrived)
+        if held.arrived:
+            self._on_fetched(held.arrived, time.monotonic() - begun)
+        try:
+            self._take(store, held)
+        except RuntimeFailure:
+            held.release()
+            raise
         return held
+
+    def _take(self, store: ModelStore, held: ModelsInUse) -> None:
+        """Have the server see what has come for a request.
+
+        Raises:
+            RuntimeFailure: transient; the server is started again for it.
+        """
+        self._tell(held.arrived)
+        behind = self._read_at_start(held.arrived)
+        if behind:
+            self._kept.append(store.keep(behind))
+            if self._on_behind():
+                raise RuntimeFailure.transient(
+                    SERVER_BEHIND,
+                    f"The WebUI reads {behind[0]} only when it starts; it is started again, and then the task runs.",
+                )
+
+    def _read_at_start(self, keys: Iterable[str]) -> list[str]:
+        if self._runtime is not RuntimeType.SDWEBUI:
+            return []
+        return sorted(key for key in keys if key.split("/", 1)[0] in READ_AT_START)
 
     def _from_disk(
         self, store: ModelStore, tasktype: TaskType, content: JsonObject, error: ServiceUnavailable
@@ -131,14 +180,30 @@ class Models:
 
     async def _fetch_at_start(self, store: ModelStore) -> None:
         while True:
-            try:
-                # Held until the process ends.
-                self._tell((await store.acquire(await self._wanted_at_start(store))).arrived)
-            except (ServiceUnavailable, RuntimeFailure) as error:
-                log.error("models.start_failed", reason=str(error))
-            else:
+            if await self._has_fetched_at_start(store):
+                self._is_synced = True
                 return
             await asyncio.sleep(self._retry_at_start.total_seconds())
+
+    async def _has_fetched_at_start(self, store: ModelStore) -> bool:
+        """False: to be tried again."""
+        try:
+            held = await store.acquire(await self._wanted_at_start(store))
+        except ServiceUnavailable as error:
+            log.error("models.start_failed", reason=str(error))
+            return False
+        except RuntimeFailure as failure:
+            log.error("models.start_failed", reason=str(failure))
+            # What can never fit must not keep the instance from what can.
+            return failure.kind is FailureKind.PERMANENT
+        self._kept.append(held)
+        self._tell(held.arrived)
+        # Before the server may look: it may be waiting for that.
+        await store.mark_synced()
+        if self._read_at_start(held.arrived):
+            # It may have started before they came.
+            self._on_behind()
+        return True
 
     async def _wanted_at_start(self, store: ModelStore) -> list[ModelObject]:
         listed = await store.listing(max_age=LISTING_AGE_OF_A_MISS)
@@ -149,5 +214,5 @@ class Models:
             if not keys:
                 log.warning("models.own_model_not_in_bucket", model=self._model)
         if self._runtime is RuntimeType.SDWEBUI:
-            keys += [key for key in listed if key.split("/", 1)[0] in READ_AT_START]
+            keys += self._read_at_start(listed)
         return [listed[key] for key in keys]

@@ -1,4 +1,4 @@
-"""Restarts the runtime's server: when it does not come back, after so many tasks, or when it has grown."""
+"""Restarts the runtime's server: when it does not come back, and, between two tasks, when somebody wants it anew."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import timedelta
 from sdfleet.ports import Clock
 from sdfleet.telemetry import logs
 from sdfleet_scheduler.health import RuntimeHealth
-from sdfleet_scheduler.line import Line
+from sdfleet_scheduler.recycling import Recycling
 
 log = logs.get_logger(__name__)
 
@@ -30,25 +30,27 @@ class RuntimeKeeper:
     def __init__(
         self,
         health: RuntimeHealth,
-        line: Line,
         clock: Clock,
         restart: Command,
         *,
-        restart_after: timedelta = RESTART_AFTER,
-        recycle_after: int | None = None,
+        is_idle: Callable[[], bool],
+        recycling: Recycling,
         on_hopeless: Callable[[], object],
+        restart_after: timedelta = RESTART_AFTER,
     ) -> None:
-        """`recycle_after`: restart an idle server after this many tasks (both servers leak). `on_hopeless`: leave."""
+        """`is_idle`: whether no task would lose the server. `on_hopeless`: leave."""
         self._health = health
-        self._line = line
         self._clock = clock
         self._restart = restart
-        self._restart_after = restart_after
-        self._recycle_after = recycle_after
+        self._is_idle = is_idle
+        self._recycling = recycling
         self._on_hopeless = on_hopeless
+        self._restart_after = restart_after
         self._ready_at = clock.now()
         self._restarts = 0
-        self._tasks_at_restart = 0
+        self._wanted: str | None = None
+        #: The server did not come back however often it was restarted.
+        self.is_hopeless = False
 
     async def watch(self) -> None:
         """Look for ever."""
@@ -56,32 +58,60 @@ class RuntimeKeeper:
             await self.look()
             await asyncio.sleep(LOOK.total_seconds())
 
+    def want_restart(self, reason: str) -> None:
+        """Restart a server that works, once it is idle: from now on nothing is received."""
+        if self._wanted is None:
+            log.info("runtime.restart_wanted", reason=reason)
+            self._wanted = reason
+            self._health.pause()
+
     async def look(self) -> None:
-        if self._health.is_ready:
+        if self.is_hopeless:
+            return
+        if self._wanted is not None:
+            await self._restart_when_idle(self._wanted)
+        elif self._health.is_ready:
             self._ready_at, self._restarts = self._clock.now(), 0
-            await self._recycle_if_due()
-        elif self._clock.now() - self._ready_at >= self._restart_after:
+            reason = await self._recycling.due()
+            if reason is not None:
+                self.want_restart(reason)
+        elif self._health.is_withheld:
+            # It may work well enough: nobody has asked it.
+            self._ready_at = self._clock.now()
+        elif self._is_overdue():
             await self._recover()
+
+    def _is_overdue(self) -> bool:
+        # One that is known to be broken does not mend by itself; after its restart it has its time like any other.
+        is_broken = self._health.needs_restart and not self._restarts
+        return is_broken or self._clock.now() - self._ready_at >= self._restart_after
 
     async def _recover(self) -> None:
         if self._restarts >= MAX_RESTARTS:
             log.error("runtime.hopeless", restarts=self._restarts)
+            self.is_hopeless = True
             self._on_hopeless()
             return
         self._restarts += 1
         log.warning("runtime.restarting", restart=self._restarts)
         await self._restart()
-        # The server has its time anew.
-        self._ready_at = self._clock.now()
+        self._has_begun_anew()
 
-    async def _recycle_if_due(self) -> None:
-        done = self._line.served - self._tasks_at_restart
-        if self._recycle_after is None or done < self._recycle_after or self._line.is_busy:
+    async def _restart_when_idle(self, reason: str) -> None:
+        if not self._is_idle():
             return
-        log.info("runtime.recycled", tasks=done)
-        self._health.doubt()
-        self._tasks_at_restart = self._line.served
-        await self._restart()
+        try:
+            if await self._restart():
+                log.info("runtime.recycled", reason=reason, tasks=self._recycling.tasks)
+        finally:
+            self._wanted = None
+            self._health.resume()
+        self._has_begun_anew()
+
+    def _has_begun_anew(self) -> None:
+        """The server has its time anew, and has done nothing yet."""
+        self._ready_at = self._clock.now()
+        self._recycling.begin_anew()
 
 
 def shell_free_command(command: str) -> Command:

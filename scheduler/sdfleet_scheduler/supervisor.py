@@ -55,6 +55,8 @@ async def supervise(parts: Parts) -> None:
     log.info("scheduler.started", release=parts.identity.release, port=parts.environment.port)
     try:
         await _run_until_drained(parts, tasks)
+        if parts.keeper is not None and parts.keeper.is_hopeless:
+            await parts.lifecycle.ask_for_replacement()
         # Not a moment earlier: the group ends the instance then, and with it whatever is not settled.
         await parts.lifecycle.complete()
     finally:

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from sdfleet.errors import ConfigError, SdfleetError
+from sdfleet.errors import ConfigError, DeploymentRefused, SdfleetError
 from sdfleet_local.deployment import LocalDeployment, RefusedByState
 
 HELP_NAMES: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -30,7 +30,7 @@ def plain_errors() -> Iterator[None]:
     """Errors of ours as one line each and an exit status, never a traceback."""
     try:
         yield
-    except RefusedByState as error:
+    except (RefusedByState, DeploymentRefused) as error:
         _leave(error, ExitStatus.REFUSED_BY_STATE)
     except ConfigError as error:
         _leave(error, ExitStatus.USAGE)

@@ -5,10 +5,18 @@ from __future__ import annotations
 import click
 
 from sdfleet_cli.commands.bench import bench
+from sdfleet_cli.commands.build_images import build_images
+from sdfleet_cli.commands.callbacks import callbacks
 from sdfleet_cli.commands.chaos import chaos
+from sdfleet_cli.commands.config import config_command
+from sdfleet_cli.commands.cost import cost
 from sdfleet_cli.commands.deploy import deploy
 from sdfleet_cli.commands.destroy import destroy
+from sdfleet_cli.commands.list_deployments import list_deployments
 from sdfleet_cli.commands.local import local
+from sdfleet_cli.commands.transfer_images import transfer_images
+from sdfleet_cli.commands.upload_model import upload_model
+from sdfleet_cli.commands.verify import verify
 from sdfleet_cli.console import HELP_NAMES
 
 
@@ -18,10 +26,18 @@ def main() -> None:
 
 
 main.add_command(bench)
+main.add_command(build_images)
+main.add_command(callbacks)
 main.add_command(chaos)
+main.add_command(config_command)
+main.add_command(cost)
 main.add_command(deploy)
 main.add_command(destroy)
+main.add_command(list_deployments)
 main.add_command(local)
+main.add_command(transfer_images)
+main.add_command(upload_model)
+main.add_command(verify)
 
 if __name__ == "__main__":
     main(prog_name="sdfleet")

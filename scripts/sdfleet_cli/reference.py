@@ -1,11 +1,14 @@
-"""Writes docs/reference/cli.md from the commands themselves: `python -m sdfleet_cli.reference`."""
+"""Writes what is generated from the commands and from the configuration's model: `python -m sdfleet_cli.reference`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
 
 import click
 
+from sdfleet.config.description import schema
+from sdfleet_cli.config_reference import reference_page, reference_yaml
 from sdfleet_cli.console import checkout_root
 from sdfleet_cli.main import main as command_line
 
@@ -37,5 +40,23 @@ def _usages(command: click.Command, path: str, parent: click.Context | None) -> 
                 yield from _usages(child, f"{path} {name}", context)
 
 
+def _schema() -> str:
+    return json.dumps(schema(), indent=2) + "\n"
+
+
+#: What is written, by its path in the checkout.
+GENERATED: Mapping[str, Callable[[], str]] = {
+    "docs/reference/cli.md": reference,
+    "docs/reference/config.md": reference_page,
+    "config/config.reference.yaml": reference_yaml,
+    "config/config.schema.json": _schema,
+}
+
+
+def write_all() -> None:
+    for path, content in GENERATED.items():
+        (checkout_root() / path).write_text(content())
+
+
 if __name__ == "__main__":
-    (checkout_root() / "docs" / "reference" / "cli.md").write_text(reference())
+    write_all()

@@ -43,6 +43,17 @@ class RuntimeEnvironment:
 
 
 @dataclass(frozen=True)
+class LinkEnvironment:
+    """How links through the CDN are signed."""
+
+    domain_name: str
+    #: The CDN's id of the public key.
+    key_pair_id: str
+    #: SSM parameter of the private key, in PEM.
+    private_key_parameter: str
+
+
+@dataclass(frozen=True)
 class DeploymentEnvironment:
     """The shared resources of one deployment."""
 
@@ -55,6 +66,8 @@ class DeploymentEnvironment:
     result_topic_arn: str
     runtimes: tuple[RuntimeEnvironment, ...]
     model_bucket: str | None = None
+    #: Links to outputs go through the CDN; None: they are presigned S3 links.
+    links: LinkEnvironment | None = None
 
     def runtime(self, name: str) -> RuntimeEnvironment | None:
         return next((runtime for runtime in self.runtimes if runtime.name == name), None)
@@ -73,7 +86,8 @@ class DeploymentEnvironment:
                 RuntimeEnvironment(**{**runtime, "type": RuntimeType(runtime["type"])})
                 for runtime in fields.pop("runtimes")
             )
-            return cls(runtimes=runtimes, **fields)
+            links = fields.pop("links", None)
+            return cls(runtimes=runtimes, links=LinkEnvironment(**links) if links else None, **fields)
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"{_DEPLOYMENT} does not fit this version: {error}") from error
 
@@ -159,6 +173,8 @@ class SchedulerEnvironment:
     recycle_after_tasks: int | None = None
     #: Start it again when it is idle and takes more main memory than this by its own word; None: never.
     recycle_above_mib: int | None = None
+    #: sdwebui: so many checkpoints stay in the server's memory, one of them on the GPU; None: as it is configured.
+    models_in_memory: int | None = None
     #: Where the runtime's server finds models, in the model bucket's layout; None: none are fetched.
     model_directory: str | None = None
     #: What models may take there; None: nine tenths of its disk.

@@ -144,6 +144,17 @@ class LifecycleHooks(Protocol):
         """
 
 
+class InstanceHealth(Protocol):
+    """What Auto Scaling thinks of a group's instances."""
+
+    def report_unhealthy(self, instance_id: str) -> None:
+        """Have the group replace the instance now, however young it is; its termination hook still waits for it.
+
+        Raises:
+            ServiceUnavailable: also where no group has such an instance.
+        """
+
+
 class WaitingRoom(Protocol):
     """Caps the requests that wait for their task's end (`Prefer: wait`)."""
 
@@ -151,6 +162,19 @@ class WaitingRoom(Protocol):
         """Take a place until `until` at the latest; False when all are taken."""
 
     def leave(self, token: str) -> None: ...
+
+
+class CallbackSecret(Protocol):
+    """The deployment's signing secrets of callbacks: one or two `whsec_...`, separated by a space, the newest first."""
+
+    def read(self) -> str:
+        """The secrets; made at the first reading, whoever that is."""
+
+    def rotate(self) -> str:
+        """A new secret before the newest one; both sign until `drop_former`."""
+
+    def drop_former(self) -> str:
+        """The newest secret, which is from now on the only one."""
 
 
 class ReleaseStore(Protocol):

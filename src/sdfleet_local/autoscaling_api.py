@@ -23,6 +23,7 @@ from sdfleet_local.member import LifecycleAction
 
 _NAMESPACE = "http://autoscaling.amazonaws.com/doc/2011-01-01/"
 _RESULTS = ("CONTINUE", "ABANDON")
+_HEALTH = ("Healthy", "Unhealthy")
 #: Names and an id; far above what these calls need.
 _MAX_BODY_BYTES = 16 * 1024
 
@@ -64,6 +65,9 @@ def answer(groups: Groups, parameters: Mapping[str, str]) -> str:
         group, wait = _wait(groups, parameters)
         group.extend(wait)
         return _success(action)
+    if action == "SetInstanceHealth":
+        _set_health(groups, parameters)
+        return _success(action)
     return _terminate(groups, parameters)
 
 
@@ -88,13 +92,7 @@ def _wait(groups: Groups, parameters: Mapping[str, str]) -> tuple[LocalGroup, Li
 def _terminate(groups: Groups, parameters: Mapping[str, str]) -> str:
     instance_id = _required(parameters, "InstanceId")
     decrement = _required(parameters, "ShouldDecrementDesiredCapacity") == "true"
-    try:
-        group = groups.of(instance_id)
-        group.terminate(instance_id, decrement=decrement)
-    except LocalModeError as error:
-        raise ValidationError(
-            f"Instance Id not found - No managed instance found for instance ID: {instance_id}"
-        ) from error
+    group = _let_go(groups, instance_id, decrement=decrement)
     fields = {
         "ActivityId": str(uuid.uuid4()),
         "AutoScalingGroupName": group.name,
@@ -106,6 +104,27 @@ def _terminate(groups: Groups, parameters: Mapping[str, str]) -> str:
     }
     activity = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in fields.items())
     return _success("TerminateInstanceInAutoScalingGroup", f"<Activity>{activity}</Activity>")
+
+
+def _set_health(groups: Groups, parameters: Mapping[str, str]) -> None:
+    instance_id, health = _required(parameters, "InstanceId"), _required(parameters, "HealthStatus")
+    if health not in _HEALTH:
+        raise ValidationError(f"HealthStatus must be one of {', '.join(_HEALTH)}")
+    # No grace period here, whatever ShouldRespectGracePeriod says; and who is said to be healthy stays as it is.
+    if health == "Unhealthy":
+        _let_go(groups, instance_id, decrement=False)
+
+
+def _let_go(groups: Groups, instance_id: str, *, decrement: bool) -> LocalGroup:
+    """Its group, which replaces it unless `decrement`."""
+    try:
+        group = groups.of(instance_id)
+        group.terminate(instance_id, decrement=decrement)
+    except LocalModeError as error:
+        raise ValidationError(
+            f"Instance Id not found - No managed instance found for instance ID: {instance_id}"
+        ) from error
+    return group
 
 
 def _required(parameters: Mapping[str, str], name: str) -> str:

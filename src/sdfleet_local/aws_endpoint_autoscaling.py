@@ -9,8 +9,13 @@ from http import HTTPStatus
 from urllib.parse import parse_qs, urlsplit
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-#: moto knows neither of the first two, and its groups have no instances of ours for the third.
-SERVED = ("CompleteLifecycleAction", "RecordLifecycleActionHeartbeat", "TerminateInstanceInAutoScalingGroup")
+#: moto knows neither of the first two, and its groups have no instances of ours for the others.
+SERVED = (
+    "CompleteLifecycleAction",
+    "RecordLifecycleActionHeartbeat",
+    "SetInstanceHealth",
+    "TerminateInstanceInAutoScalingGroup",
+)
 #: The supervisor may be probing busy instances, a second each, with the group held.
 _TIMEOUT_S = 20.0
 #: The longest call of the service is a fraction of it.

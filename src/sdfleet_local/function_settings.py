@@ -18,6 +18,7 @@ class FunctionSettings:
     rate: float
     burst: int
     submissions: QueueAddress
+    callbacks: QueueAddress
     dead_letter_queues: tuple[QueueAddress, ...]
 
     def to_env(self) -> dict[str, str]:
@@ -30,6 +31,7 @@ class FunctionSettings:
             **{
                 **fields,
                 "submissions": QueueAddress(**fields["submissions"]),
+                "callbacks": QueueAddress(**fields["callbacks"]),
                 "dead_letter_queues": tuple(QueueAddress(**one) for one in fields["dead_letter_queues"]),
             }
         )

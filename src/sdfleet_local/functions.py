@@ -13,7 +13,7 @@ import uvicorn
 from sdfleet.aws.clients import Clients
 from sdfleet.aws.task_queue import SqsTaskQueue
 from sdfleet.telemetry import logs
-from sdfleet_lambdas import api, composition, dead_letters, submission, sweeper
+from sdfleet_lambdas import api, callbacks, composition, dead_letters, submission, sweeper
 from sdfleet_local.event_sources import EventSources, QueueSource, Schedule
 from sdfleet_local.function_settings import FunctionSettings
 from sdfleet_local.gateway import Gateway, GatewaySettings
@@ -31,6 +31,9 @@ def event_sources(settings: FunctionSettings, clients: Clients) -> EventSources:
     queues = [
         QueueSource(
             SqsTaskQueue(clients.sqs, settings.submissions.url), settings.submissions.arn, REGION, submission.handler
+        ),
+        QueueSource(
+            SqsTaskQueue(clients.sqs, settings.callbacks.url), settings.callbacks.arn, REGION, callbacks.handler
         ),
         *(
             QueueSource(SqsTaskQueue(clients.sqs, queue.url), queue.arn, REGION, dead_letters.handler)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +38,7 @@ INTEGRATION_TIMEOUT_S = 29.0
 MAX_THREADS = 140
 #: Documents that are readable without a key (wire contract, Discovery).
 OPEN_PATHS = frozenset({"/health", "/openapi.json"})
+_TRACE_HEADER = "x-amzn-trace-id"
 
 
 @dataclass(frozen=True)
@@ -138,11 +140,15 @@ async def _read(request: Request) -> bytes | None:
 
 
 def _http_request(request: Request, body: bytes) -> HttpRequest:
+    headers = tuple(request.headers.items())
+    if _TRACE_HEADER not in request.headers:
+        # As API Gateway: every request belongs to a trace.
+        headers = (*headers, (_TRACE_HEADER, f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)}"))
     return HttpRequest(
         method=request.method,
         path=request.url.path,
         query=request.url.query,
-        headers=tuple(request.headers.items()),
+        headers=headers,
         body=body,
         host=request.headers.get("host", "127.0.0.1"),
         source_ip=request.client.host if request.client else "127.0.0.1",

@@ -11,6 +11,8 @@ from sdfleet.aws.clients import Clients
 from sdfleet.aws.release_store import SsmReleaseStore
 from sdfleet.aws.task_table import table_definition
 from sdfleet.domain import names
+from sdfleet.domain.callback import MAX_TRIES
+from sdfleet.domain.wire.callbacks import FILTER_POLICY
 from sdfleet.environment import DeploymentEnvironment, RuntimeEnvironment
 from sdfleet_local.plan import DEPLOYMENT_ID, RELEASE, PlannedRuntime
 
@@ -36,6 +38,7 @@ class Resources:
 
     deployment: DeploymentEnvironment
     submissions: QueueAddress
+    callbacks: QueueAddress
     #: Of the fleets and of the submissions.
     dead_letter_queues: tuple[QueueAddress, ...]
 
@@ -44,22 +47,23 @@ def provision(clients: Clients, runtimes: Sequence[PlannedRuntime], *, model_buc
     """Raises:
     botocore's errors: the endpoint does not do what it is for; nothing here can mend that.
     """
-    request_topic = clients.sns.create_topic(Name=f"{DEPLOYMENT_ID}-requests")["TopicArn"]
-    result_topic = clients.sns.create_topic(Name=f"{DEPLOYMENT_ID}-results")["TopicArn"]
+    request_topic = clients.sns.create_topic(Name=names.request_topic_name(DEPLOYMENT_ID))["TopicArn"]
+    result_topic = clients.sns.create_topic(Name=names.result_topic_name(DEPLOYMENT_ID))["TopicArn"]
     dead_letter_queues = []
     environments = []
     for runtime in runtimes:
-        dead_letters = _queue(clients, f"{names.fleet_name(DEPLOYMENT_ID, runtime.name)}-dead-letters")
-        queue = _queue(clients, names.fleet_name(DEPLOYMENT_ID, runtime.name), dead_letters=dead_letters)
+        queue, dead_letters = _queue_pair(clients, names.fleet_name(DEPLOYMENT_ID, runtime.name))
         _subscribe(clients, request_topic, queue, {**_ACCEPTED, "runtime": [runtime.name]}, is_raw=True)
         dead_letter_queues.append(dead_letters)
         environments.append(_runtime_environment(runtime, queue, dead_letters))
-    dead_submissions = _queue(clients, f"{DEPLOYMENT_ID}-submissions-dead-letters")
-    submissions = _queue(clients, f"{DEPLOYMENT_ID}-submissions", dead_letters=dead_submissions)
+    submissions, dead_submissions = _queue_pair(clients, names.submission_queue_name(DEPLOYMENT_ID))
     # In its envelope: the message's attributes choose the runtime of a v1alpha1 sender.
     _subscribe(clients, request_topic, submissions, _NOT_ACCEPTED, is_raw=False)
+    callbacks, _ = _queue_pair(clients, names.callback_queue_name(DEPLOYMENT_ID), max_receive_count=MAX_TRIES)
+    # In its envelope: the attributes hold the address.
+    _subscribe(clients, result_topic, callbacks, FILTER_POLICY, is_raw=False)
 
-    table_name = f"{DEPLOYMENT_ID}-tasks"
+    table_name = names.table_name(DEPLOYMENT_ID)
     clients.dynamodb.create_table(**table_definition(table_name))
     output_bucket, inbox_bucket = f"sdfleet-{DEPLOYMENT_ID}-output", f"sdfleet-{DEPLOYMENT_ID}-inbox"
     for bucket in filter(None, (output_bucket, inbox_bucket, model_bucket)):
@@ -76,7 +80,7 @@ def provision(clients: Clients, runtimes: Sequence[PlannedRuntime], *, model_buc
         runtimes=tuple(environments),
         model_bucket=model_bucket,
     )
-    return Resources(deployment, submissions, (*dead_letter_queues, dead_submissions))
+    return Resources(deployment, submissions, callbacks, (*dead_letter_queues, dead_submissions))
 
 
 def publish_release(clients: Clients, runtimes: Sequence[PlannedRuntime]) -> None:
@@ -87,12 +91,17 @@ def publish_release(clients: Clients, runtimes: Sequence[PlannedRuntime]) -> Non
         releases.write(runtime.name, "deployment-status", "stable")
 
 
-def _queue(clients: Clients, name: str, *, dead_letters: QueueAddress | None = None) -> QueueAddress:
-    attributes = {"MessageRetentionPeriod": str(int(RETENTION.total_seconds()))}
-    if dead_letters is not None:
-        attributes["RedrivePolicy"] = json.dumps(
-            {"deadLetterTargetArn": dead_letters.arn, "maxReceiveCount": MAX_RECEIVE_COUNT}
-        )
+def _queue_pair(
+    clients: Clients, name: str, *, max_receive_count: int = MAX_RECEIVE_COUNT
+) -> tuple[QueueAddress, QueueAddress]:
+    """The queue and its dead-letter queue."""
+    dead_letters = _queue(clients, names.dead_letter_queue_name(name))
+    redrive = json.dumps({"deadLetterTargetArn": dead_letters.arn, "maxReceiveCount": max_receive_count})
+    return _queue(clients, name, RedrivePolicy=redrive), dead_letters
+
+
+def _queue(clients: Clients, name: str, **attributes: str) -> QueueAddress:
+    attributes["MessageRetentionPeriod"] = str(int(RETENTION.total_seconds()))
     url = clients.sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]  # type: ignore[arg-type]
     arn = clients.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     return QueueAddress(url, arn)

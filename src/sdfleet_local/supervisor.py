@@ -15,7 +15,7 @@ from sdfleet.aws.clients import Clients
 from sdfleet.aws.clock import SystemClock
 from sdfleet.aws.task_queue import SqsTaskQueue
 from sdfleet.domain import names
-from sdfleet.environment import DeploymentEnvironment, HandlerEnvironment, SchedulerEnvironment
+from sdfleet.environment import CallbackEnvironment, DeploymentEnvironment, HandlerEnvironment, SchedulerEnvironment
 from sdfleet.errors import LocalModeError
 from sdfleet.telemetry import logs
 from sdfleet_local import child, processes
@@ -115,7 +115,14 @@ class Supervisor:
         self._functions_environment = {
             **environment,
             **resources.deployment.to_env(),
-            **HandlerEnvironment(self._plan.waiting_cap, self._plan.link_lifetime_s).to_env(),
+            **HandlerEnvironment(
+                self._plan.waiting_cap, self._plan.link_lifetime_s, callback_hosts=self._plan.allowed_hosts
+            ).to_env(),
+            **CallbackEnvironment(
+                queue_url=resources.callbacks.url,
+                secret_parameter=names.callback_secret_parameter(DEPLOYMENT_ID),
+                named_hosts=self._plan.allowed_hosts,
+            ).to_env(),
             **self._function_settings(resources, api_key).to_env(),
         }
         self._spawn("functions", environment=self._functions_environment)
@@ -152,6 +159,7 @@ class Supervisor:
             rate=self._plan.rate,
             burst=self._plan.burst,
             submissions=resources.submissions,
+            callbacks=resources.callbacks,
             dead_letter_queues=resources.dead_letter_queues,
         )
 

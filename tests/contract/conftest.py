@@ -14,18 +14,21 @@ from werkzeug.serving import make_server
 
 from builders import NOON
 from sdfleet.aws.artifact_store import S3ArtifactStore
+from sdfleet.aws.callback_secret import SsmCallbackSecret
 from sdfleet.aws.clients import Clients
 from sdfleet.aws.release_store import SsmReleaseStore
 from sdfleet.aws.task_queue import SqsTaskQueue
 from sdfleet.aws.task_table import DynamoTaskStore, table_definition
 from sdfleet.aws.waiting_room import DynamoWaitingRoom
+from sdfleet.domain import names
 from sdfleet.memory.artifact_store import MemoryArtifactStore
+from sdfleet.memory.callback_secret import MemoryCallbackSecret
 from sdfleet.memory.clock import FakeClock
 from sdfleet.memory.release_store import MemoryReleaseStore
 from sdfleet.memory.task_queue import MemoryTaskQueue
 from sdfleet.memory.task_store import MemoryTaskStore
 from sdfleet.memory.waiting_room import MemoryWaitingRoom
-from sdfleet.ports import ArtifactStore, ReleaseStore, TaskQueue, TaskStore, WaitingRoom
+from sdfleet.ports import ArtifactStore, CallbackSecret, ReleaseStore, TaskQueue, TaskStore, WaitingRoom
 
 BUCKET = "contract-objects"
 CAP = 2
@@ -122,6 +125,13 @@ def releases(request: pytest.FixtureRequest) -> ReleaseStore:
     if request.param == "memory":
         return MemoryReleaseStore()
     return SsmReleaseStore(_clients(request).ssm, f"deployment-{uuid.uuid4().hex}")
+
+
+@on_both
+def callback_secret(request: pytest.FixtureRequest) -> CallbackSecret:
+    if request.param == "memory":
+        return MemoryCallbackSecret()
+    return SsmCallbackSecret(_clients(request).ssm, names.callback_secret_parameter(uuid.uuid4().hex))
 
 
 def _clients(request: pytest.FixtureRequest) -> Clients:

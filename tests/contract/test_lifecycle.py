@@ -12,10 +12,12 @@ from typing import ParamSpec, TypeVar
 import pytest
 from fastapi import FastAPI
 
+from behaviours import hangs
 from builders import INSTANCE, NOON
 from fake_imds import FakeImds
 from scheduler_harness import Harness, ScriptedRuntime, a_generation
 from sdfleet.domain.interruption import Notice, NoticeKind
+from sdfleet.domain.task import TaskStatus
 from sdfleet.environment import SchedulerEnvironment
 from sdfleet.errors import LifecycleActionNotFound, ServiceUnavailable
 from sdfleet.memory.clock import FakeClock
@@ -26,6 +28,8 @@ from sdfleet_scheduler.drain import Drain
 from sdfleet_scheduler.identity import Identity
 from sdfleet_scheduler.interruption_watch import InterruptionWatch
 from sdfleet_scheduler.lifecycle import Lifecycle, TerminationHook
+from sdfleet_scheduler.recycling import Recycling
+from sdfleet_scheduler.runtime_keeper import RuntimeKeeper
 from sdfleet_scheduler.runtimes.base import Generation, Job, ProgressCallback
 from sdfleet_scheduler.supervisor import supervise
 
@@ -59,6 +63,21 @@ class RecordingHooks:
             raise error
 
 
+@dataclass
+class RecordingHealth:
+    """A group that lets an instance go as soon as it hears that it is unhealthy."""
+
+    imds: FakeImds
+    calls: list[str]
+    is_up: bool = True
+
+    def report_unhealthy(self, instance_id: str) -> None:
+        self.calls.append(f"unhealthy {instance_id}")
+        if not self.is_up:
+            raise ServiceUnavailable
+        self.imds.values["autoscaling/target-lifecycle-state"] = "Terminated"
+
+
 class Bench:
     def __init__(self, imds: FakeImds, *, clock: Clock | None = None) -> None:
         self.clock = clock or FakeClock(NOON)
@@ -69,7 +88,8 @@ class Bench:
             imds.client(), self.drain, self.clock, drain_timeout=DRAIN_TIMEOUT, longest_wait=LONGEST_WAIT
         )
         hook = TerminationHook(self.hooks, TIMEOUT, DRAIN_TIMEOUT)
-        self.lifecycle = Lifecycle(hook, self.watch, self.drain, self.clock, instance_id=INSTANCE)
+        self.health = RecordingHealth(imds, self.hooks.calls)
+        self.lifecycle = Lifecycle(hook, self.watch, self.drain, self.clock, instance_id=INSTANCE, health=self.health)
 
     async def hold(self, *, after: timedelta = timedelta(0)) -> None:
         assert isinstance(self.clock, FakeClock)
@@ -85,6 +105,7 @@ class Bench:
 
 HEARTBEAT = f"heartbeat {INSTANCE}"
 COMPLETE = f"complete {INSTANCE}"
+UNHEALTHY = f"unhealthy {INSTANCE}"
 
 
 @pytest.fixture(autouse=True)
@@ -198,6 +219,55 @@ async def test_an_instance_without_a_hook_leaves_in_silence() -> None:
     assert bench.hooks.calls == []
 
 
+async def test_an_instance_that_cannot_work_is_replaced_and_its_hook_completed() -> None:
+    bench = Bench(FakeImds(autoscaling__target_lifecycle_state="InService"))
+    await bench.lifecycle.ask_for_replacement()
+    await bench.lifecycle.complete()
+    assert bench.hooks.calls == [UNHEALTHY, COMPLETE]
+
+
+async def test_an_instance_that_goes_anyway_reports_nothing() -> None:
+    bench = Bench(FakeImds(**TERMINATED))
+    await bench.watch.poll()
+    await bench.lifecycle.ask_for_replacement()
+    assert bench.hooks.calls == []
+
+
+async def test_a_report_that_fails_for_good_does_not_keep_the_instance_from_leaving(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lifecycle, "COMPLETION_TIMEOUT", timedelta(seconds=0.05))
+    bench = Bench(FakeImds(autoscaling__target_lifecycle_state="InService"))
+    bench.health.is_up = False
+    await asyncio.wait_for(bench.lifecycle.ask_for_replacement(), 5)
+    assert len(bench.hooks.calls) > 1
+
+
+async def test_a_group_that_does_not_decide_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "DECISION_TIMEOUT", timedelta(seconds=0.05))
+    bench = Bench(FakeImds(autoscaling__target_lifecycle_state="InService"))
+    bench.health.imds = FakeImds()
+    await asyncio.wait_for(bench.lifecycle.ask_for_replacement(), 5)
+    assert bench.hooks.calls == [UNHEALTHY]
+
+
+def parts_of(bench: Bench, harness: Harness, keeper: RuntimeKeeper | None) -> Parts:
+    return Parts(
+        identity=Identity(INSTANCE, "1.0.0"),
+        environment=SchedulerEnvironment(runtime="sdruntime", port=0),
+        health=harness.health,
+        drain=bench.drain,
+        watch=bench.watch,
+        keeper=keeper,
+        lifecycle=bench.lifecycle,
+        executor=harness.executor,
+        poller=harness.poller,
+        clock=harness.clock,
+        app=FastAPI(),
+        closing=(),
+    )
+
+
 def noted(name: str, function: Callable[P, R], calls: list[str]) -> Callable[P, R]:
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         calls.append(name)
@@ -226,21 +296,7 @@ async def test_the_hook_is_completed_after_the_last_settlement_and_never_before(
     harness.queue.delete = noted("delete", harness.queue.delete, calls)  # type: ignore[method-assign]
     harness.build()
     harness.submit()
-    parts = Parts(
-        identity=Identity(INSTANCE, "1.0.0"),
-        environment=SchedulerEnvironment(runtime="sdruntime", port=0),
-        health=harness.health,
-        drain=bench.drain,
-        watch=bench.watch,
-        keeper=None,
-        lifecycle=bench.lifecycle,
-        executor=harness.executor,
-        poller=harness.poller,
-        clock=harness.clock,
-        app=FastAPI(),
-        closing=(),
-    )
-    process = asyncio.create_task(supervise(parts))
+    process = asyncio.create_task(supervise(parts_of(bench, harness, None)))
     await asyncio.wait_for(bench.drain.begun(), 5)
     while HEARTBEAT not in calls:
         await asyncio.sleep(0.01)
@@ -248,3 +304,45 @@ async def test_the_hook_is_completed_after_the_last_settlement_and_never_before(
     await asyncio.wait_for(process, 10)
     assert calls == [HEARTBEAT, "notify", "delete", COMPLETE]
     assert harness.task().attempt == 1
+
+
+async def test_an_instance_whose_server_never_comes_back_gives_its_work_back_and_is_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The whole process: the keeper gives up while a task is in hand."""
+    monkeypatch.setattr("sdfleet_scheduler.interruption_watch.POLL", timedelta(seconds=0.01))
+    monkeypatch.setattr("sdfleet_scheduler.runtime_keeper.LOOK", timedelta(seconds=0.01))
+    monkeypatch.setattr("sdfleet_scheduler.runtime_keeper.MAX_RESTARTS", 0)
+    harness = Harness(ScriptedRuntime(hangs))
+    bench = Bench(FakeImds(autoscaling__target_lifecycle_state="InService"), clock=harness.clock)
+    calls = bench.hooks.calls
+    harness.drain = bench.drain
+    harness.queue.extend = noted("give back", harness.queue.extend, calls)  # type: ignore[method-assign]
+    harness.build()
+    harness.submit()
+
+    async def restart() -> bool:
+        return False
+
+    def give_up() -> None:
+        # A deadline that has passed: nothing may go on until then.
+        bench.drain.begin(Notice(NoticeKind.RUNTIME_HOPELESS, harness.clock.now()))
+
+    keeper = RuntimeKeeper(
+        harness.health,
+        harness.clock,
+        restart,
+        is_idle=lambda: False,
+        recycling=Recycling(harness.clock, lambda: harness.line.served),
+        on_hopeless=give_up,
+        restart_after=timedelta(0),
+    )
+    process = asyncio.create_task(supervise(parts_of(bench, harness, keeper)))
+    async with asyncio.timeout(5):
+        while not harness.runtime.jobs:
+            await asyncio.sleep(0.01)
+    harness.runtime.up = False
+    harness.health.doubt()
+    await asyncio.wait_for(process, 10)
+    assert calls[-3:] == ["give back", UNHEALTHY, COMPLETE]
+    assert harness.task().status is TaskStatus.QUEUED

@@ -20,7 +20,7 @@ from sdfleet.domain.retry import FailureKind
 from sdfleet.errors import ServiceUnavailable
 from sdfleet.memory.model_bucket import MemoryModelBucket
 from sdfleet.ports import ModelObject
-from sdfleet_scheduler.model_store import INCOMING, ModelsInUse, ModelStore
+from sdfleet_scheduler.model_store import INCOMING, SYNCED, ModelsInUse, ModelStore
 from sdfleet_scheduler.runtimes.base import RuntimeFailure
 
 A, B, C = "Lora/a.safetensors", "Lora/b.safetensors", "Lora/c.safetensors"
@@ -93,9 +93,17 @@ async def test_a_model_arrives_whole_however_many_parts_it_comes_in(tmp_path: Pa
     assert sorted(read.offset for read in bucket.reads) == list(range(0, 100, 7))
 
 
-async def test_an_empty_file_is_a_file(tmp_path: Path) -> None:
-    await use(await a_store(a_bucket(a=0), tmp_path), A)
-    assert (tmp_path / A).read_bytes() == b""
+async def test_an_empty_object_is_no_model(tmp_path: Path) -> None:
+    store = await a_store(a_bucket(a=0, b=1), tmp_path)
+    assert set(await store.listing(max_age=timedelta(0))) == {B}
+
+
+async def test_a_server_that_waits_for_its_files_is_told_when_they_are_here(tmp_path: Path) -> None:
+    store = await a_store(a_bucket(), tmp_path)
+    await store.mark_synced()
+    assert (tmp_path / SYNCED).exists()
+    await a_store(a_bucket(), tmp_path)
+    assert not (tmp_path / SYNCED).exists()
 
 
 async def test_a_model_that_is_here_is_not_fetched_again(tmp_path: Path) -> None:

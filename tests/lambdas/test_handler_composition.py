@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from builders import a_deployment
-from sdfleet.environment import HandlerEnvironment
+from sdfleet.environment import CallbackEnvironment, HandlerEnvironment
 from sdfleet.errors import ConfigError
 from sdfleet_lambdas import api, composition
 from service_harness import an_event
@@ -40,10 +40,16 @@ def test_the_entry_point_answers(environ: dict[str, str], monkeypatch: pytest.Mo
     assert api.handler(an_event("GET", "/health"), None)["statusCode"] == 200
 
 
+def test_the_delivery_of_callbacks_needs_no_deployment(environ: dict[str, str]) -> None:
+    environment = CallbackEnvironment("http://127.0.0.1:1/callbacks", "/sdfleet/test/callback-secret", ("localhost",))
+    assert CallbackEnvironment.from_env(environment.to_env()) == environment
+    assert composition.build_callbacks(environment).named_hosts == {"localhost"}
+
+
 def test_importing_the_handlers_loads_no_framework() -> None:
     code = (
         "import sys; import sdfleet_lambdas.api, sdfleet_lambdas.submission, sdfleet_lambdas.dead_letters;"
-        "import sdfleet_lambdas.sweeper;"
+        "import sdfleet_lambdas.sweeper, sdfleet_lambdas.callbacks;"
         "print(sorted({'pydantic', 'fastapi', 'yaml', 'httpx', 'moto'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

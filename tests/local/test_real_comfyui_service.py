@@ -1,62 +1,19 @@
-"""The whole service on a real ComfyUI; skipped unless SDFLEET_COMFYUI_COMMAND starts one.
-
-The command gets a port as its last argument and stays in the foreground. The server needs no model; its custom nodes
-SdfleetSleep and SdfleetFail (docs/real-comfyui.md) make long and failing workflows.
-"""
+"""The whole service on a real ComfyUI; skipped unless SDFLEET_COMFYUI_COMMAND starts one."""
 
 from __future__ import annotations
 
 import io
-import os
-import shlex
-import signal
-import socket
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from PIL import Image
 
+from real_comfyui import COMMAND, ComfyUi, a_workflow, scaled, sleeping
 from running_service import RunningService, eventually, new_id
 
-COMMAND = os.environ.get("SDFLEET_COMFYUI_COMMAND", "")
-
 pytestmark = pytest.mark.skipif(not COMMAND, reason="SDFLEET_COMFYUI_COMMAND starts no ComfyUI")
-
-#: Torch alone takes twenty seconds to import on two busy cores.
-START_WITHIN_S = 120.0
-
-
-class ComfyUi:
-    def __init__(self, log: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._log = log
-        self.start()
-
-    def start(self) -> None:
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen([*shlex.split(COMMAND), str(self.port)], stdout=log, stderr=log)
-        eventually(self._answers, within_s=START_WITHIN_S)
-
-    def kill(self) -> None:
-        self._process.send_signal(signal.SIGKILL)
-        self._process.wait(10)
-
-    def running(self) -> int:
-        return len(httpx.get(f"{self.url}/queue", trust_env=False).json()["queue_running"])
-
-    def _answers(self) -> bool:
-        assert self._process.poll() is None, "ComfyUI ended"
-        try:
-            return httpx.get(f"{self.url}/system_stats", timeout=5, trust_env=False).is_success
-        except httpx.HTTPError:
-            return False
 
 
 @pytest.fixture(scope="module")
@@ -72,24 +29,6 @@ def service(comfyui: ComfyUi, tmp_path_factory: pytest.TempPathFactory) -> Itera
     service = RunningService.start(root, "--runtime-type", "comfyui", "--runtime-url", comfyui.url)
     yield service
     service.stop()
-
-
-def a_workflow(**middle: Any) -> dict[str, Any]:
-    """EmptyImage → `middle` → SaveImage."""
-    return {
-        "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 48, "batch_size": 1, "color": 255}},
-        "2": {**middle, "inputs": {"image": ["1", 0], **middle.get("inputs", {})}},
-        "3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": "mine"}},
-    }
-
-
-def scaled(to: int) -> dict[str, Any]:
-    scale = {"upscale_method": "nearest-exact", "width": to, "height": to, "crop": "disabled"}
-    return {"class_type": "ImageScale", "inputs": scale}
-
-
-def sleeping(seconds: float) -> dict[str, Any]:
-    return a_workflow(class_type="SdfleetSleep", inputs={"seconds": seconds})
 
 
 def run(service: RunningService, workflow: dict[str, Any], **metadata: Any) -> dict[str, Any]:

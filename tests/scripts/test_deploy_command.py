@@ -11,7 +11,12 @@ URL = "http://127.0.0.1:8188"
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["deploy"], "deploys local mode only"),
+        (["deploy", "--instances", "2"], "--instances needs --local"),
+        (["deploy", "--runtime-url", URL], "--runtime-url needs --local"),
+        (["deploy", "prod", "--local"], "DEPLOYMENT_ID does not go with --local"),
+        (["deploy", "--local", "-b", "models"], "--bucket does not go with --local"),
+        (["deploy", "--redo", "everything"], "'everything' is not one of"),
+        (["deploy", "-t", "invokeai"], "'invokeai' is not one of"),
         (["destroy"], "deploys local mode only"),
         (["deploy", "--local", "--runtime-url", URL], "--runtime-url needs --runtime-type"),
         (["deploy", "--local", "--runtime-url", URL, "--runtime-type", "test_pattern"], "needs --runtime-type"),
@@ -35,3 +40,9 @@ def test_help_names_every_option(option: str) -> None:
     text = CliRunner().invoke(main, ["deploy", option]).output
     options = ("--local", "--instances", "--runtime-type", "--runtime-url", "--runtime-name", "--config", "--port")
     assert all(name in text for name in (*options, "--aws-latency-ms", "--dry-run"))
+
+
+def test_the_seeds_flags_are_all_there() -> None:
+    text = CliRunner().invoke(main, ["deploy", "-h"]).output
+    flags = ("-h, --help", "-n, --stack-name", "-R, --region", "-d, --dry-run", "-b, --bucket", "-s, --snapshot")
+    assert all(flag in text for flag in (*flags, "-r, --runtime-name", "-t, --runtime-type"))

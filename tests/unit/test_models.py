@@ -15,8 +15,8 @@ from sdfleet.domain.task import RuntimeType, TaskType
 from sdfleet.errors import ServiceUnavailable
 from sdfleet.memory.model_bucket import MemoryModelBucket
 from sdfleet.ports import ModelObject
-from sdfleet_scheduler.model_store import ModelStore
-from sdfleet_scheduler.models import Models
+from sdfleet_scheduler.model_store import SYNCED, ModelStore
+from sdfleet_scheduler.models import SERVER_BEHIND, Models
 from sdfleet_scheduler.runtimes.base import RuntimeFailure
 
 OWN, OTHER = "Stable-diffusion/own.safetensors", "Stable-diffusion/other.safetensors"
@@ -47,11 +47,33 @@ class Instance:
         for key in (OWN, OTHER, LORA, UPSCALER):
             self.bucket.put(key, key.encode())
         self.arrived: list[frozenset[ModelKind]] = []
+        self.fetched: list[set[str]] = []
+        self.is_restartable = True
+        self.restarts = 0
         self.store = ModelStore(self.bucket, directory, max_bytes=130)
-        self.models = Models(self.store, runtime, model=model, on_arrival=self.arrived.append)
+        self.models = Models(
+            self.store,
+            runtime,
+            model=model,
+            on_arrival=self.arrived.append,
+            on_fetched=lambda keys, seconds: self.fetched.append(set(keys)),
+            on_behind=self._restart,
+            retry_at_start=AT_ONCE,
+        )
+
+    def _restart(self) -> bool:
+        self.restarts += self.is_restartable
+        return self.is_restartable
 
     async def start(self) -> None:
         await self.models.start()
+
+    async def synced(self) -> None:
+        """Start, and return when what belongs to that is here."""
+        await self.start()
+        async with asyncio.timeout(5):
+            while not self.models.is_synced:
+                await asyncio.sleep(0.001)
 
     async def prepare(self, content: dict[str, Any], tasktype: TaskType = TaskType.TEXT_TO_IMAGE) -> set[str]:
         """What the task holds while it runs."""
@@ -121,7 +143,7 @@ async def test_the_runtimes_own_model_and_what_the_webui_reads_once_are_fetched_
     while not instance.arrived:
         await asyncio.sleep(0.001)
     await instance.models.close()
-    assert instance.files() == {OWN, UPSCALER}
+    assert instance.files() == {OWN, UPSCALER, SYNCED}
 
 
 async def test_the_runtimes_own_model_is_never_evicted(tmp_path: Path) -> None:
@@ -140,15 +162,9 @@ async def test_the_runtimes_own_model_is_never_evicted(tmp_path: Path) -> None:
 async def test_a_start_without_s3_is_tried_again(tmp_path: Path) -> None:
     instance = Instance(tmp_path, model="own.safetensors")
     instance.bucket.is_away = True
-    instance.models = Models(
-        instance.store,
-        RuntimeType.SDWEBUI,
-        model="own.safetensors",
-        on_arrival=instance.arrived.append,
-        retry_at_start=AT_ONCE,
-    )
     await instance.start()
     await asyncio.sleep(0.01)
+    assert not instance.models.is_synced
     instance.bucket.is_away = False
     while not instance.arrived:
         await asyncio.sleep(0.001)
@@ -171,3 +187,81 @@ async def test_while_s3_is_away_nothing_is_said_to_be_missing(tmp_path: Path) ->
     with pytest.raises(RuntimeFailure, match=r"content.prompt: the model bucket cannot be read") as caught:
         await instance.prepare(INK)
     assert caught.value.kind is FailureKind.TRANSIENT
+
+
+async def test_a_webui_is_used_once_it_can_have_the_files_that_it_reads_at_its_start(tmp_path: Path) -> None:
+    instance = Instance(tmp_path, model="own.safetensors")
+    assert not instance.models.is_synced
+    await instance.synced()
+    assert {OWN, UPSCALER} <= instance.files()
+    await instance.models.close()
+
+
+async def test_a_webui_that_may_have_started_before_its_files_came_is_started_again_once(tmp_path: Path) -> None:
+    instance = Instance(tmp_path)
+    await instance.synced()
+    assert instance.restarts == 1
+    await instance.models.close()
+    later = Instance(tmp_path)
+    await later.synced()
+    assert later.restarts == 0
+    await later.models.close()
+
+
+async def test_comfyui_looks_for_itself_and_is_used_at_once(tmp_path: Path) -> None:
+    instance = Instance(tmp_path, runtime=RuntimeType.COMFYUI)
+    await instance.start()
+    assert instance.models.is_synced
+    await instance.models.close()
+    assert instance.restarts == 0
+
+
+async def test_what_can_never_fit_does_not_keep_an_instance_from_the_rest(tmp_path: Path) -> None:
+    instance = Instance(tmp_path)
+    instance.bucket.put("ESRGAN/huge.pth", bytes(1000))
+    await instance.synced()
+    await instance.models.close()
+
+
+async def test_a_file_for_the_start_that_came_later_restarts_the_server_and_the_task_waits_elsewhere(
+    tmp_path: Path,
+) -> None:
+    instance = Instance(tmp_path)
+    await instance.synced()
+    instance.bucket.put("hypernetworks/new.pt", b"new")
+    task = {"prompt": "a dog <hypernet:new:1>"}
+    with pytest.raises(RuntimeFailure, match=r"hypernetworks/new\.pt only when it starts") as caught:
+        await instance.prepare(task)
+    assert (caught.value.kind, caught.value.code) == (FailureKind.TRANSIENT, SERVER_BEHIND)
+    assert instance.restarts == 2
+    assert await instance.prepare(task) == {"hypernetworks/new.pt"}
+    await instance.models.close()
+
+
+async def test_it_is_never_evicted_then(tmp_path: Path) -> None:
+    instance = Instance(tmp_path)
+    await instance.synced()
+    instance.bucket.put("hypernetworks/new.pt", b"new")
+    with pytest.raises(RuntimeFailure):
+        await instance.prepare({"prompt": "<hypernet:new:1>"})
+    for number in range(4):
+        instance.bucket.put(f"Lora/{number}.safetensors", bytes(60))
+        await instance.prepare({"prompt": f"<lora:{number}:1>"})
+    assert "hypernetworks/new.pt" in instance.files()
+    await instance.models.close()
+
+
+async def test_where_nobody_may_restart_the_server_it_says_itself_what_it_lacks(tmp_path: Path) -> None:
+    instance = Instance(tmp_path)
+    instance.is_restartable = False
+    await instance.synced()
+    instance.bucket.put("hypernetworks/new.pt", b"new")
+    assert await instance.prepare({"prompt": "<hypernet:new:1>"}) == {"hypernetworks/new.pt"}
+    await instance.models.close()
+
+
+async def test_what_a_task_waited_for_is_told_once(tmp_path: Path) -> None:
+    instance = Instance(tmp_path)
+    await instance.prepare(INK)
+    await instance.prepare(INK)
+    assert instance.fetched == [{LORA}]

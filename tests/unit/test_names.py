@@ -82,3 +82,13 @@ def test_a_content_is_read_from_where_submissions_put_it() -> None:
 )  # fmt: skip
 def test_nothing_else_is_read_as_a_content(url: str) -> None:
     assert not names.is_inbox_location(url, "b")
+
+
+def test_a_buckets_stem_leaves_room_for_account_and_region() -> None:
+    longest = names.bucket_stem("A" * 32, "output")
+    assert len(f"{longest}-123456789012-ap-southeast-1") <= 63
+    assert longest == longest.lower()
+
+
+def test_deployments_that_differ_in_case_only_have_buckets_of_their_own() -> None:
+    assert names.bucket_stem("Art", "output") != names.bucket_stem("art", "output") == "art-output"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ from scheduler_harness import Harness, ScriptedRuntime, succeeds
 from sdfleet.domain.task import TaskStatus
 from sdfleet.memory.clock import FakeClock
 from sdfleet_scheduler.circuit_breaker import FIRST_PAUSE, TRIPS_AT, CircuitBreaker
+from sdfleet_scheduler.recycling import LEAST_LIFE, MIB, WEIGH_EVERY, Recycling
 from sdfleet_scheduler.runtime_keeper import MAX_RESTARTS, RESTART_AFTER, RuntimeKeeper, shell_free_command
 
 
@@ -69,22 +71,39 @@ async def test_a_success_forgives_the_failures_before_it() -> None:
     assert harness.task("t-2").status is TaskStatus.SUCCEEDED
 
 
+class Served(ScriptedRuntime):
+    """A runtime whose server tells what it takes, and whether it is broken."""
+
+    needs_restart = False
+    used_mib: int | None = 100
+
+    async def memory_used(self) -> int | None:
+        return None if self.used_mib is None else self.used_mib * MIB
+
+
 class KeptRuntime:
     """A keeper over a harness; counts the restarts and the last resort."""
 
-    def __init__(self, *, is_up: bool, recycle_after: int | None = None) -> None:
+    def __init__(self, *, is_up: bool, recycle_after: int | None = None, recycle_above_mib: int | None = None) -> None:
         self.clock = FakeClock()
-        self.runtime = ScriptedRuntime()
+        self.runtime = Served()
         self.runtime.up = is_up
         self.harness = Harness(self.runtime, clock=self.clock)
         self.restarts = 0
         self.gave_up = 0
+        self.is_idle = True
         self.keeper = RuntimeKeeper(
             self.harness.health,
-            self.harness.line,
             self.clock,
             self._restart,
-            recycle_after=recycle_after,
+            is_idle=lambda: self.is_idle,
+            recycling=Recycling(
+                self.clock,
+                lambda: self.harness.line.served,
+                after_tasks=recycle_after,
+                above_mib=recycle_above_mib,
+                memory=self.runtime.memory_used,
+            ),
             on_hopeless=self._give_up,
         )
 
@@ -95,9 +114,15 @@ class KeptRuntime:
     def _give_up(self) -> None:
         self.gave_up += 1
 
-    async def pass_time(self, by: timedelta) -> None:
+    async def work(self, tasks: int) -> None:
+        for number in range(tasks):
+            self.harness.submit(id=f"t-{self.harness.line.served}-{number}")
+            await self.harness.run_next()
+
+    async def pass_time(self, by: timedelta = timedelta(seconds=1)) -> None:
         self.clock.advance(by)
-        self.harness.health._set(is_ready=self.runtime.up)
+        health = self.harness.health
+        health._set(is_ready=self.runtime.up and not health.is_withheld)
         await self.keeper.look()
 
 
@@ -134,15 +159,137 @@ async def test_a_server_that_came_back_begins_with_a_clean_slate() -> None:
     assert kept.gave_up == 0
 
 
-async def test_a_server_is_recycled_after_its_tasks_while_it_is_idle() -> None:
+async def test_a_server_that_is_known_to_be_broken_is_restarted_at_once_and_then_has_its_time() -> None:
+    kept = KeptRuntime(is_up=False)
+    kept.runtime.needs_restart = True
+    await kept.pass_time()
+    assert kept.restarts == 1
+    await kept.pass_time()
+    assert kept.restarts == 1
+    await kept.pass_time(RESTART_AFTER)
+    assert kept.restarts == 2
+
+
+async def test_who_gave_up_does_nothing_more() -> None:
+    kept = KeptRuntime(is_up=False)
+    for _ in range(MAX_RESTARTS + 3):
+        await kept.pass_time(RESTART_AFTER)
+    assert (kept.restarts, kept.gave_up, kept.keeper.is_hopeless) == (MAX_RESTARTS, 1, True)
+
+
+async def test_a_server_is_recycled_after_its_tasks() -> None:
     kept = KeptRuntime(is_up=True, recycle_after=2)
-    for number in range(2):
-        kept.harness.submit(id=f"t-{number}")
-        await kept.harness.run_next()
-    await kept.pass_time(timedelta(seconds=1))
+    await kept.work(2)
+    for _ in range(3):
+        await kept.pass_time()
     assert kept.restarts == 1
-    await kept.pass_time(timedelta(seconds=1))
+
+
+async def test_under_a_steady_load_nothing_is_received_until_the_server_has_begun_anew() -> None:
+    kept = KeptRuntime(is_up=True, recycle_after=2)
+    await kept.work(2)
+    kept.is_idle = False
+    for _ in range(3):
+        await kept.pass_time()
+    assert (kept.restarts, kept.harness.health.is_ready) == (0, False)
+    kept.is_idle = True
+    await kept.pass_time()
     assert kept.restarts == 1
+    await kept.pass_time()
+    assert kept.harness.health.is_ready
+
+
+async def test_a_long_task_before_a_recycling_is_no_outage() -> None:
+    kept = KeptRuntime(is_up=True, recycle_after=1)
+    await kept.work(1)
+    await kept.pass_time()
+    kept.is_idle = False
+    for _ in range(MAX_RESTARTS + 2):
+        await kept.pass_time(RESTART_AFTER)
+    assert (kept.restarts, kept.gave_up) == (0, 0)
+
+
+async def test_a_server_that_has_grown_is_recycled() -> None:
+    kept = KeptRuntime(is_up=True, recycle_above_mib=500)
+    kept.clock.advance(LEAST_LIFE)
+    await kept.work(1)
+    await kept.pass_time(WEIGH_EVERY)
+    assert kept.restarts == 0
+    kept.runtime.used_mib = 501
+    await kept.pass_time(WEIGH_EVERY)
+    await kept.pass_time()
+    assert kept.restarts == 1
+
+
+async def test_a_limit_below_what_the_server_needs_does_not_restart_it_for_ever() -> None:
+    kept = KeptRuntime(is_up=True, recycle_above_mib=500)
+    kept.runtime.used_mib = 501
+    for _ in range(3):
+        await kept.work(1)
+        await kept.pass_time(WEIGH_EVERY)
+        await kept.pass_time()
+    assert kept.restarts == 0
+
+
+async def test_a_server_that_does_not_say_what_it_takes_is_left_alone() -> None:
+    kept = KeptRuntime(is_up=True, recycle_above_mib=500)
+    kept.clock.advance(LEAST_LIFE)
+    kept.runtime.used_mib = None
+    await kept.work(1)
+    await kept.pass_time(WEIGH_EVERY)
+    await kept.pass_time()
+    assert kept.restarts == 0
+
+
+async def test_an_idle_server_that_has_done_nothing_is_not_weighed() -> None:
+    kept = KeptRuntime(is_up=True, recycle_above_mib=500)
+    kept.runtime.used_mib = 501
+    await kept.pass_time(LEAST_LIFE)
+    await kept.pass_time()
+    assert kept.restarts == 0
+
+
+async def test_what_is_withheld_from_a_server_is_not_its_fault() -> None:
+    kept = KeptRuntime(is_up=True)
+    kept.harness.health._has_its_files = lambda: False
+    for _ in range(MAX_RESTARTS + 2):
+        await kept.pass_time(RESTART_AFTER)
+    assert (kept.restarts, kept.gave_up) == (0, 0)
+
+
+async def test_a_server_without_its_files_is_not_ready_however_well_it_answers() -> None:
+    harness = Harness(ScriptedRuntime())
+    files: list[str] = []
+    harness.health._has_its_files = lambda: bool(files)
+    watching = asyncio.create_task(harness.health.watch())
+    await asyncio.sleep(0.05)
+    assert not harness.health.is_ready
+    files.append("ESRGAN/4x.pth")
+    async with asyncio.timeout(5):
+        await harness.health.ready()
+    watching.cancel()
+
+
+async def test_a_doubt_during_a_probe_outweighs_its_answer() -> None:
+    harness = Harness(ScriptedRuntime())
+    answers = 0
+
+    async def is_ready() -> bool:
+        nonlocal answers
+        answers += 1
+        if answers == 1:
+            harness.health.doubt()
+            assert not harness.health.is_ready
+        elif answers == 2:
+            assert not harness.health.is_ready
+        return True
+
+    harness.runtime.is_ready = is_ready  # type: ignore[method-assign]
+    watching = asyncio.create_task(harness.health.watch())
+    async with asyncio.timeout(5):
+        await harness.health.ready()
+    watching.cancel()
+    assert answers == 2
 
 
 async def test_the_restart_command_tells_whether_it_went_well() -> None:

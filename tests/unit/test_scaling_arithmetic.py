@@ -63,6 +63,11 @@ def test_a_fleet_grows_by_the_table_and_never_above_its_greatest_size(capacity: 
     assert scaling.stepped_up(DEFAULT_STEPS, FIVE, capacity=capacity, visible=visible) == wanted
 
 
+@pytest.mark.parametrize(("warming", "wanted"), [(0, 5), (1, 4), (2, 3), (3, 3)])
+def test_what_is_warming_up_is_not_ordered_again(warming: int, wanted: int) -> None:
+    assert scaling.stepped_up(DEFAULT_STEPS, FIVE, capacity=3, visible=60, warming=warming) == wanted
+
+
 def test_growing_never_cuts_a_fleet_that_an_operator_has_set_above_its_greatest_size() -> None:
     assert scaling.stepped_up(DEFAULT_STEPS, FIVE, capacity=8, visible=0) == 8
     assert scaling.stepped_up(DEFAULT_STEPS, FIVE, capacity=8, visible=9) == 8

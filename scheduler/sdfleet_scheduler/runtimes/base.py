@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from sdfleet.domain.content import Path
 from sdfleet.domain.retry import FailureKind
@@ -13,6 +13,25 @@ from sdfleet.errors import SdfleetError
 
 #: Takes the share done, 0 to 1. Cheap; may be called often.
 ProgressCallback = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class ModelLoad:
+    """The server changed to another model for a job."""
+
+    #: Its file, as the server calls it.
+    model: str
+    #: Until the server could use it.
+    seconds: float
+    #: The server had kept it from an earlier job.
+    was_in_memory: bool
+
+
+#: Told of each change of model; must not block.
+LoadedCallback = Callable[[ModelLoad], None]
+
+
+def nobody_listens(load: ModelLoad) -> None: ...
 
 
 async def _at_once() -> None: ...
@@ -85,6 +104,8 @@ class RuntimeFailure(SdfleetError):
         self.kind = kind
         #: Stable, for programs: `model_not_found`, `validation_failed`, `out_of_memory`, ...
         self.code = code
+        #: Every further job would fail too, until the server is started again.
+        self.needs_restart = False
         super().__init__(message)
 
     @classmethod
@@ -98,6 +119,13 @@ class RuntimeFailure(SdfleetError):
     @classmethod
     def lost(cls, message: str) -> RuntimeFailure:
         return cls(FailureKind.RUNTIME_LOST, "runtime_lost", message)
+
+    @classmethod
+    def broken(cls, message: str) -> RuntimeFailure:
+        """Lost, and no better before the server's process is another: its GPU context is dead."""
+        failure = cls.lost(message)
+        failure.needs_restart = True
+        return failure
 
     @classmethod
     def interrupted(cls, message: str) -> RuntimeFailure:
@@ -120,3 +148,15 @@ class Runtime(Protocol):
         """
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class ServedRuntime(Runtime, Protocol):
+    """A runtime whose server can be looked into."""
+
+    @property
+    def needs_restart(self) -> bool:
+        """The server is known to be broken until it is started again."""
+
+    async def memory_used(self) -> int | None:
+        """Main memory that the server takes, in bytes, by its own word; None: it does not answer, or does not say."""

@@ -13,11 +13,19 @@ from sdfleet.domain.retry import FailureKind
 from sdfleet.domain.task import JsonObject
 from sdfleet.telemetry import logs
 from sdfleet_scheduler.runtimes import comfyui_failures
-from sdfleet_scheduler.runtimes.base import Generation, Job, ProgressCallback, RuntimeFailure
+from sdfleet_scheduler.runtimes.base import (
+    Generation,
+    Job,
+    LoadedCallback,
+    ProgressCallback,
+    RuntimeFailure,
+    nobody_listens,
+)
 from sdfleet_scheduler.runtimes.cancellation import to_the_end
 from sdfleet_scheduler.runtimes.comfyui_embeddings import check_embeddings
 from sdfleet_scheduler.runtimes.comfyui_following import Follower
 from sdfleet_scheduler.runtimes.comfyui_inputs import graph_of, with_own_names, with_uploads
+from sdfleet_scheduler.runtimes.comfyui_loading import Loading
 from sdfleet_scheduler.runtimes.comfyui_outputs import collect
 from sdfleet_scheduler.runtimes.comfyui_server import (
     ComfyUiServer,
@@ -62,6 +70,7 @@ class ComfyUiRuntime:
         probe_within: timedelta = PROBE_WITHIN,
         look_every: timedelta = timedelta(seconds=5),
         history_kept: int = HISTORY_KEPT,
+        on_loaded: LoadedCallback = nobody_listens,
     ) -> None:
         """`look_every`: how often the server's queue is read while the websocket is silent."""
         self._server = ComfyUiServer(client)
@@ -69,12 +78,17 @@ class ComfyUiRuntime:
         self._client_id = uuid.uuid4().hex
         self._socket = ComfyUiSocket(self._server.websocket_url(self._client_id))
         self._follower = Follower(self._server, self._socket, hang_after=hang_after, look_every=look_every)
+        self._loading = Loading(on_loaded)
         self._stop_within = stop_within
         self._probe_within = probe_within
         self._history_kept = history_kept
         #: A prompt has run since the start or the last failure: the execution thread lives.
         self._is_proven = False
+        #: A prompt that could not be stopped still has the server, or its GPU is lost; cleared by a probe.
+        self._is_broken = False
         self._probing = asyncio.Lock()
+        #: Why the last probe failed.
+        self._probe_failure: str | None = None
         #: Our prompts in the server's history, the oldest first.
         self._ended: list[str] = []
         #: Tidying that nobody waits for, until `close`.
@@ -88,7 +102,18 @@ class ComfyUiRuntime:
                 self._is_proven = self._is_proven and is_answering
                 return is_answering
             self._is_proven = await self._probe()
+            self._is_broken = self._is_broken and not self._is_proven
             return self._is_proven
+
+    @property
+    def needs_restart(self) -> bool:
+        return self._is_broken
+
+    async def memory_used(self) -> int | None:
+        try:
+            return await self._server.memory_used()
+        except ServerUnreachable:
+            return None
 
     async def generate(self, job: Job, on_progress: ProgressCallback) -> Generation:
         # No `job.turn()`: one waits in the server's own queue, which goes from one to the next in a millisecond.
@@ -104,11 +129,18 @@ class ComfyUiRuntime:
             generation = await self._concluded(entry, graph)
         except ServerUnreachable as error:
             self._is_proven = False
+            self._loading.forget()
             raise RuntimeFailure.lost(str(error)) from error
         except RuntimeFailure as failure:
             self._is_proven = self._is_proven and failure.kind is FailureKind.PERMANENT
+            self._is_broken |= failure.needs_restart
+            if not self._is_proven:
+                self._loading.forget()
+            if failure.code == comfyui_failures.OUT_OF_MEMORY:
+                await self._free_memory()
             raise
         self._is_proven = True
+        self._loading.ended(graph, watch)
         return generation
 
     async def close(self) -> None:
@@ -165,6 +197,15 @@ class ComfyUiRuntime:
         except ServerUnreachable as error:
             log.warning("comfyui.history_kept", prompts=len(prompt_ids), is_refused=error.is_refused)
 
+    async def _free_memory(self) -> None:
+        """Before whatever comes next meets the same full memory."""
+        try:
+            await self._server.free_memory()
+        except ServerUnreachable as error:
+            log.warning("comfyui.memory_kept", is_refused=error.is_refused)
+        else:
+            log.info("runtime.memory_freed")
+
     async def _stop(self, prompt_id: str) -> None:
         """Have the server be rid of this prompt, and of no other."""
         try:
@@ -176,7 +217,7 @@ class ComfyUiRuntime:
             if not error.is_refused:
                 log.warning("comfyui.stop_unanswered", prompt_id=prompt_id)
         except TimeoutError:
-            self._is_proven = False
+            self._is_proven, self._is_broken = False, True
             log.warning("comfyui.stop_timed_out", prompt_id=prompt_id, after_s=self._stop_within.total_seconds())
 
     async def _stopped(self, prompt_id: str) -> None:
@@ -207,8 +248,13 @@ class ComfyUiRuntime:
             async with asyncio.timeout(self._probe_within.total_seconds()):
                 entry = await self._run(watch, graph)
         except (RuntimeFailure, ServerUnreachable, TimeoutError) as error:
-            log.info("comfyui.probe_failed", reason=type(error).__name__)
+            reason = type(error).__name__
+            # Once an outage: a server that is down is probed twice a second.
+            if reason != self._probe_failure:
+                log.info("comfyui.probe_failed", reason=reason)
+            self._probe_failure = reason
             return False
+        self._probe_failure = None
         return comfyui_failures.ended_badly(entry, graph) is None
 
 

@@ -112,7 +112,7 @@ def of_exception(error: JsonObject, graph: JsonObject) -> RuntimeFailure:
     if _OUT_OF_MEMORY.search(evidence):
         return RuntimeFailure.transient(OUT_OF_MEMORY, f"{told} Ask for fewer or smaller pictures if it happens again.")
     if _DEVICE_LOST.search(evidence):
-        return RuntimeFailure.lost(told)
+        return RuntimeFailure.broken(told)
     if _PASSING.search(evidence):
         return RuntimeFailure.transient(EXECUTION_FAILED, told)
     return RuntimeFailure.permanent(EXECUTION_FAILED, told)

@@ -105,6 +105,18 @@ class ComfyUiServer:
         """Forget node results, so that the next prompt runs in full; models stay in memory."""
         await self._send("POST", "/free", json={"free_memory": True, "unload_models": False})
 
+    async def free_memory(self) -> None:
+        """Unload every model and forget node results: at once when idle, else after the running prompt."""
+        await self._send("POST", "/free", json={"unload_models": True, "free_memory": True})
+
+    async def memory_used(self) -> int | None:
+        """Main memory of its machine that is not free, in bytes: ComfyUI does not tell its own share."""
+        system: Any = (await self._get("/system_stats")).get("system")
+        try:
+            return int(system["ram_total"]) - int(system["ram_free"])
+        except (KeyError, TypeError, ValueError):
+            return None
+
     async def upload(self, name: str, data: bytes, *, content_type: str, subfolder: str) -> httpx.Response:
         """Whatever status the server gives."""
         return await self._send(

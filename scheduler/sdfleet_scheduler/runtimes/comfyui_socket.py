@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidHandshake, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, WebSocketException
 
 from sdfleet.domain.task import JsonObject
 from sdfleet.telemetry import logs
@@ -48,6 +48,11 @@ class PromptWatch:
         self._current: str | None = None
         self._share = 0.0
         self._reported = 0.0
+        #: What each node took that is done.
+        self.node_seconds: dict[str, float] = {}
+        self._node_began_at = 0.0
+        #: Nodes whose results the server still had.
+        self.cached: set[str] = set()
 
     def heard(self) -> None:
         """It is alive."""
@@ -69,11 +74,13 @@ class PromptWatch:
 
     def take(self, event: str, data: JsonObject) -> None:
         if event in _LAST_EVENTS:
+            self._note_time()
             self.is_ending = True
             self.wake()
         elif event == "execution_cached":
             for node_id in data.get("nodes") or ():
                 self._weights.pop(node_id, None)
+                self.cached.add(node_id)
         elif event == "executing" and data.get("node") is None:
             self.has_ended = True
             self.wake()
@@ -83,12 +90,20 @@ class PromptWatch:
             self._advance(data.get("value"), data.get("max"))
 
     def _begin(self, data: JsonObject) -> None:
+        self._note_time()
         if self._current is not None:
             self._finished.add(self._current)
         # A node that expands into others runs them under ids of their own, displayed as itself.
         self._current = str(data.get("display_node") or data["node"])
         self._share = 0.0
         self._report()
+
+    def _note_time(self) -> None:
+        now = time.monotonic()
+        if self._current is not None:
+            before = self.node_seconds.get(self._current, 0.0)
+            self.node_seconds[self._current] = before + now - self._node_began_at
+        self._node_began_at = now
 
     def _advance(self, value: Any, maximum: Any) -> None:
         if isinstance(value, int | float) and isinstance(maximum, int | float) and maximum > 0:
@@ -153,10 +168,12 @@ class ComfyUiSocket:
 
     async def _read(self, connection: ClientConnection) -> None:
         try:
-            async for message in connection:
-                # Binary messages are previews.
-                if isinstance(message, str):
-                    self._dispatch(message)
+            # A server that was killed ends it without a word; whoever waits is woken and looks for itself.
+            with suppress(ConnectionClosed):
+                async for message in connection:
+                    # Binary messages are previews.
+                    if isinstance(message, str):
+                        self._dispatch(message)
         finally:
             connection.transport.abort()
             for watch in self._watches.values():

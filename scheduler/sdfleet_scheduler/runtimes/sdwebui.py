@@ -17,12 +17,20 @@ from sdfleet.domain.retry import FailureKind
 from sdfleet.domain.task import JsonObject, TaskType
 from sdfleet.telemetry import logs
 from sdfleet_scheduler.offload import offload
-from sdfleet_scheduler.runtimes.base import Generation, Job, ProgressCallback, RuntimeFailure
+from sdfleet_scheduler.runtimes.base import (
+    Generation,
+    Job,
+    LoadedCallback,
+    ProgressCallback,
+    RuntimeFailure,
+    nobody_listens,
+)
 from sdfleet_scheduler.runtimes.cancellation import to_the_end
 from sdfleet_scheduler.runtimes.connection import local_client, translated
 from sdfleet_scheduler.runtimes.sdwebui_answer import generation_of
 from sdfleet_scheduler.runtimes.sdwebui_catalog import CHECKPOINTS, LIST_TIMEOUT, Catalog, UnknownName
-from sdfleet_scheduler.runtimes.sdwebui_failures import failure_of
+from sdfleet_scheduler.runtimes.sdwebui_failures import OUT_OF_MEMORY, failure_of
+from sdfleet_scheduler.runtimes.sdwebui_loading import LOOK, Loading
 from sdfleet_scheduler.runtimes.sdwebui_request import WebUiRequest, request_for
 from sdfleet_scheduler.runtimes.sdwebui_watch import ServerControl, ServerState, Watch
 
@@ -63,9 +71,14 @@ class SdWebUiRuntime:
         watch_interval: timedelta = WATCH_INTERVAL,
         stop_within: timedelta = STOP_WITHIN,
         probe_within: timedelta = PROBE_WITHIN,
+        keep_models: int | None = None,
+        on_loaded: LoadedCallback = nobody_listens,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`model`: proven by `is_ready` (and so loaded) before the first task; None: whatever the server has."""
+        """`model`: proven by `is_ready` (and so loaded) before the first task; None: whatever the server has.
+
+        `keep_models`: so many checkpoints the server keeps in memory; None: as it is configured.
+        """
         self._client = client
         self._model = model
         self._hang_after = hang_after
@@ -75,6 +88,7 @@ class SdWebUiRuntime:
         self._monotonic = monotonic
         self._catalog = Catalog(client)
         self._control = ServerControl(client)
+        self._loading = Loading(self._control, on_loaded, keep=keep_models, monotonic=monotonic)
         self._generating = 0
         #: A job has gone well since the last doubt: a 200 on every route does not mean that a model is loaded.
         self._is_proven = False
@@ -83,9 +97,18 @@ class SdWebUiRuntime:
         self._last_state: ServerState | None = None
         #: A job that could not be stopped still has the server; cleared by a proof.
         self._is_stuck = False
+        #: Only another process can do more jobs; cleared by a proof.
+        self._is_broken = False
         self._arrived: frozenset[ModelKind] = frozenset()
         #: Checkpoints whose hash was looked for after their first job.
         self._hash_sought: set[str] = set()
+
+    @property
+    def needs_restart(self) -> bool:
+        return self._is_stuck or self._is_broken
+
+    async def memory_used(self) -> int | None:
+        return await self._control.memory_used()
 
     async def is_ready(self) -> bool:
         if await self._control.state() is None:
@@ -103,6 +126,7 @@ class SdWebUiRuntime:
         self._proof = None
         self._is_proven = proof.result()
         self._is_stuck = self._is_stuck and not self._is_proven
+        self._is_broken = self._is_broken and not self._is_proven
         if not self._is_proven:
             self._next_proof_at = self._monotonic() + PROOF_INTERVAL.total_seconds()
         return self._is_proven
@@ -112,8 +136,10 @@ class SdWebUiRuntime:
         job = Job("proof", "", "sdfleet-proof", TaskType.TEXT_TO_IMAGE, _PROOF, model=self._model)
         try:
             self._catalog.forget()
+            await self._loading.configure(is_forge=await self._catalog.is_forge())
             request = await request_for(job, self._catalog)
             await offload(generation_of, (await self._send(request)).content, request)
+            self._loading.end(request.checkpoint, None, first_step_at=None)
         except RuntimeFailure as failure:
             log.warning("runtime.proof_failed", code=failure.code, reason=str(failure))
             return False
@@ -161,11 +187,13 @@ class SdWebUiRuntime:
         await job.turn()
         before = self._last_state or await self._control.state()
         self._last_state = None
+        switch = await self._loading.begin(request.checkpoint)
         watch = Watch(
             self._control,
             request.task_id,
-            interval=self._watch_interval,
+            interval=self._watch_interval if switch is None else min(self._watch_interval, LOOK),
             hang_after=self._hang_after,
+            before=before,
             monotonic=self._monotonic,
         )
         sending = asyncio.create_task(self._send(request, any_status=True))
@@ -186,13 +214,21 @@ class SdWebUiRuntime:
                 task.cancel()
             await asyncio.gather(sending, watching, return_exceptions=True)
         self._last_state = after = await self._control.state()
+        failure = None
+        if response.status_code == httpx.codes.OK:
+            self._loading.end(request.checkpoint, switch, first_step_at=watch.first_step_at)
+        else:
+            failure = failure_of(response, option_names=request.option_names)
+            if failure.code == OUT_OF_MEMORY:
+                # Before the next one begins.
+                await self._control.free_memory()
         job.on_free()
         # The next request goes out first: reading half a megabyte of JSON keeps the interpreter for milliseconds.
         await asyncio.sleep(_READ_AFTER_S)
         if watch.saw_interrupt or (after is not None and after.was_interrupted_since(before)):
             raise RuntimeFailure.interrupted("Somebody else interrupted the WebUI; the task runs again.")
-        if response.status_code != httpx.codes.OK:
-            raise failure_of(response, option_names=request.option_names)
+        if failure is not None:
+            raise failure
         return await offload(generation_of, response.content, await self._with_digest(request))
 
     def models_arrived(self, kinds: frozenset[ModelKind]) -> None:
@@ -250,7 +286,9 @@ class SdWebUiRuntime:
     def _doubt(self, failure: RuntimeFailure) -> None:
         if failure.kind in (FailureKind.TRANSIENT, FailureKind.RUNTIME_LOST):
             self._is_proven = False
+            self._is_broken |= failure.needs_restart
             self._last_state = None
+            self._loading.forget()
         if failure.kind is FailureKind.RUNTIME_LOST:
             self._catalog.forget()
             self._control.forget()

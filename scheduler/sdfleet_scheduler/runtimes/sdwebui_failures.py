@@ -12,6 +12,8 @@ import httpx
 
 from sdfleet_scheduler.runtimes.base import RuntimeFailure
 
+OUT_OF_MEMORY = "out_of_memory"
+
 #: The driver's context is gone: every later job of this process fails too.
 _GPU_LOST = re.compile(
     r"illegal memory access|device-side assert|unspecified launch failure|CUDA error|HIP error|cuDNN error"
@@ -64,11 +66,11 @@ def failure_of(response: httpx.Response, *, option_names: Collection[str] = ()) 
         )
     if _OUT_OF_MEMORY.search(evidence):
         return RuntimeFailure.transient(
-            "out_of_memory",
+            OUT_OF_MEMORY,
             f"The GPU has not enough memory for this request. Ask for fewer or smaller pictures. ({said})",
         )
     if _GPU_LOST.search(evidence):
-        return RuntimeFailure.lost(f"The WebUI has lost its GPU and must be restarted. ({said})")
+        return RuntimeFailure.broken(f"The WebUI has lost its GPU and must be restarted. ({said})")
     if _BAD_IMAGE.search(answer.text):
         return RuntimeFailure.permanent(
             "invalid_image", f"The WebUI cannot read a picture of the request: {answer.text}"

@@ -15,10 +15,15 @@ from typing import Any
 
 import httpx
 
+from sdfleet.telemetry import logs
 from sdfleet_scheduler.runtimes.base import ProgressCallback
+
+log = logs.get_logger(__name__)
 
 #: The state is answered in milliseconds, and in some seconds while a model is loaded under the interpreter's lock.
 STATE_TIMEOUT = timedelta(seconds=10)
+#: Gigabytes of weights between the GPU's memory and the machine's.
+MOVE_TIMEOUT = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -96,11 +101,39 @@ class ServerControl:
     async def interrupt(self) -> None:
         await self._call("POST", "/sdapi/v1/interrupt")
 
-    async def _call(self, method: str, path: str, body: Any = None) -> Any:
+    async def memory_used(self) -> int | None:
+        """Resident memory of the server's process, in bytes."""
+        body = await self._call("GET", "/sdapi/v1/memory")
+        try:
+            return int(body["ram"]["used"])
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    async def free_memory(self) -> None:
+        """Move the loaded checkpoint out of the GPU's memory, which clears that, and back. Between jobs only."""
+        for path in ("/sdapi/v1/unload-checkpoint", "/sdapi/v1/reload-checkpoint"):
+            if await self._call("POST", path, patience=MOVE_TIMEOUT) is None:
+                log.warning("runtime.memory_kept", path=path)
+                return
+        log.info("runtime.memory_freed")
+
+    async def checkpoints_kept(self) -> int:
+        """How many the server keeps in memory."""
+        body = await self._call("GET", "/sdapi/v1/options")
+        kept = body.get("sd_checkpoints_limit") if isinstance(body, dict) else None
+        return int(kept) if isinstance(kept, int | float) and kept >= 1 else 1
+
+    async def keep_checkpoints(self, count: int) -> None:
+        """One of them on the GPU, the others in the machine's memory."""
+        await self._call(
+            "POST", "/sdapi/v1/options", {"sd_checkpoints_limit": count, "sd_checkpoints_keep_in_cpu": True}
+        )
+
+    async def _call(self, method: str, path: str, body: Any = None, *, patience: timedelta = STATE_TIMEOUT) -> Any:
         if path.startswith("/internal/") and not self._has_task_progress:
             return None
         try:
-            response = await self._client.request(method, path, json=body, timeout=STATE_TIMEOUT.total_seconds())
+            response = await self._client.request(method, path, json=body, timeout=patience.total_seconds())
             if path.startswith("/internal/") and response.status_code in (401, 403, 404, 405):
                 self._has_task_progress = False
             return response.json() if response.status_code == httpx.codes.OK else None
@@ -131,15 +164,20 @@ class Watch:
         *,
         interval: timedelta,
         hang_after: timedelta,
+        before: ServerState | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`before`: the server's state when the job was not there yet."""
         self._control = control
+        self._before = before
         self._task_id = task_id
         self._interval = interval.total_seconds()
         self._hang_after = hang_after.total_seconds()
         self._monotonic = monotonic
         #: Somebody cut the job short while it was seen running.
         self.saw_interrupt = False
+        #: When the job was first seen to make a picture rather than to prepare for it.
+        self.first_step_at: float | None = None
 
     async def until_it_hangs(self, on_progress: ProgressCallback) -> None:
         """Returns when the server has not moved on for the time that a hang takes; else runs until cancelled.
@@ -155,12 +193,18 @@ class Watch:
             if state is not None:
                 if state.place != place:
                     place, moved_at = state.place, self._monotonic()
+                    self._note_step(state)
                 if progress is None and state.job:
                     on_progress(_share(state.progress))
                 elif progress is not None and progress.is_active:
                     self.saw_interrupt |= state.is_interrupted or state.is_skipped
             if progress is not None and progress.is_active:
                 on_progress(_share(progress.progress))
+
+    def _note_step(self, state: ServerState) -> None:
+        is_ours = self._before is None or state.job_timestamp != self._before.job_timestamp
+        if self.first_step_at is None and is_ours and (state.sampling_step or state.job_no):
+            self.first_step_at = self._monotonic()
 
 
 def _share(value: float) -> float:

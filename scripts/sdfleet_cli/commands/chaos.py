@@ -68,6 +68,11 @@ _COUNT = click.IntRange(0, 10_000)
     help="Wait this long after the storm.",
 )
 @click.option(
+    "--comfyui-command",
+    metavar="CMD",
+    help="Storm real ComfyUI servers instead of the double: CMD PORT starts one, in the foreground, for each instance.",
+)
+@click.option(
     "--keep-logs",
     type=click.Path(file_okay=False, path_type=Path),
     help="Copy the logs of all processes there; nothing is kept otherwise.",
@@ -95,6 +100,7 @@ def chaos(
     longest_job_s: float,
     visibility_s: int,
     patience_s: float,
+    comfyui_command: str | None,
     keep_logs: Path | None,
     is_json: bool,
     dry_run: bool,
@@ -126,6 +132,7 @@ def chaos(
         longest_job_s=longest_job_s,
         visibility_s=visibility_s,
         patience_s=patience_s,
+        comfyui_command=comfyui_command,
     )
     if dry_run:
         for fault in build_schedule(options):

@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from sdfleet.config import Config, load
 from sdfleet.domain.names import RUNTIME_NAME
 from sdfleet.domain.task import RuntimeType
 from sdfleet_cli.aws_latency_option import ASSUMED, AwsLatencies
 from sdfleet_cli.console import HELP_NAMES, checkout_root, local_deployment, plain_errors, table
+from sdfleet_cli.deployment.account_deploy import DeployRequest, deploy_to_account, prepare
+from sdfleet_cli.deployment.pipeline import STEP_NAMES
+from sdfleet_cli.deployment.session import DeployOptions
 from sdfleet_local.loopback import free_port
 from sdfleet_local.outputs import curl_line
 from sdfleet_local.plan import DEFAULT_PORT, LocalPlan
@@ -21,73 +25,154 @@ MAX_INSTANCES = 32
 
 
 @click.command(context_settings=HELP_NAMES)
+@click.argument("deployment_id", required=False)
 @click.option("--local", "is_local", is_flag=True, help="Deploy the whole service on this machine.")
+@click.option("-n", "--stack-name", metavar="NAME", help="The deployment's name.  [default: the configuration's]")
+@click.option(
+    "-R", "--region", metavar="REGION", help="AWS region.  [default: the configuration's, else the profile's]"
+)
+@click.option(
+    "-d", "--dry-run", is_flag=True, help="Write configuration and template, or say what --local would start."
+)
+@click.option("-b", "--bucket", metavar="NAME", help="Existing model bucket in the region.  [default: a new one]")
+@click.option("-s", "--snapshot", metavar="ID", help="EBS snapshot that each instance gets as a data volume.")
+@click.option("-r", "--runtime-name", metavar="NAME", help="Name of the runtime.  [default: as in the configuration]")
+@click.option(
+    "-t",
+    "--runtime-type",
+    type=click.Choice([one.value for one in RuntimeType]),
+    help="What makes the pictures.  [default: as in the configuration; with --local test_pattern]",
+)
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Configuration file.  [default: config/config.yaml]",
+)
+@click.option(
+    "--on-aws", "is_built_on_aws", is_flag=True, help="Build the container images on the account (CodeBuild)."
+)
+@click.option(
+    "--base-model",
+    metavar="URL|FILE",
+    help="Where Stable Diffusion 1.5 comes from.  [default: Hugging Face or its mirror]",
+)
+@click.option("--no-base-model", is_flag=True, help="Fetch no base model.")
+@click.option("--no-picture", is_flag=True, help="Do not ask for a first picture at the end: start no instance.")
+@click.option(
+    "--redo",
+    multiple=True,
+    type=click.Choice(STEP_NAMES),
+    help="Do this step again although nothing has changed; may be given several times.",
+)
 @click.option(
     "--instances",
     type=click.IntRange(0, MAX_INSTANCES),
     default=1,
     show_default=True,
-    help="Instances of each runtime's group; 0: it starts at zero and wakes with a task.",
+    help="With --local: instances of each runtime's group; 0: it starts at zero and wakes with a task.",
 )
-@click.option(
-    "--runtime-type",
-    type=click.Choice([one.value for one in RuntimeType]),
-    help="What makes the pictures.  [default: test_pattern]",
-)
-@click.option("--runtime-url", metavar="URL", help="Your own server, like http://127.0.0.1:8188.")
-@click.option("--runtime-name", metavar="NAME", help="Name of the runtime.  [default: as in the configuration]")
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Configuration file.  [default: config/config.yaml]",
-)
+@click.option("--runtime-url", metavar="URL", help="With --local: your own server, like http://127.0.0.1:8188.")
 @click.option(
     "--port",
     type=click.IntRange(0, 65_535),
     default=DEFAULT_PORT,
     show_default=True,
-    help="Port of the API; 0: any free one.",
+    help="With --local: port of the API; 0: any free one.",
 )
 @click.option(
     "--aws-latency-ms",
     type=AwsLatencies(),
     default="",
-    help=f"Delay the calls at the embedded AWS endpoint, like {ASSUMED}.  [default: no delay]",
+    help=f"With --local: delay the calls at the embedded AWS endpoint, like {ASSUMED}.  [default: no delay]",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be started, and start nothing.")
+@click.pass_context
 def deploy(
+    context: click.Context,
+    deployment_id: str | None,
     is_local: bool,
-    instances: int,
-    runtime_type: str | None,
-    runtime_url: str | None,
+    stack_name: str | None,
+    region: str | None,
+    dry_run: bool,
+    bucket: str | None,
+    snapshot: str | None,
     runtime_name: str | None,
+    runtime_type: str | None,
     config_file: Path | None,
+    is_built_on_aws: bool,
+    base_model: str | None,
+    no_base_model: bool,
+    no_picture: bool,
+    redo: tuple[str, ...],
+    instances: int,
+    runtime_url: str | None,
     port: int,
     aws_latency_ms: dict[str, float],
-    dry_run: bool,
 ) -> None:
-    """Deploy the service: on this machine with --local."""
-    if not is_local:
-        raise click.UsageError("this version deploys local mode only: ./deploy.sh --local")
-    kind = None if runtime_type is None else RuntimeType(runtime_type)
-    _check_together(kind, runtime_url, runtime_name)
-    options = LocalOptions(instances, port or free_port(), kind, runtime_url, runtime_name, aws_latency_ms)
+    """Deploy the service: to an AWS account, or with --local on this machine.
+
+    On an account it goes step by step and ends with a picture. A run that was interrupted or has failed goes on when it
+    is started again; what is done and still true is skipped.
+    """
+    if runtime_name is not None and RUNTIME_NAME.fullmatch(runtime_name) is None:
+        raise click.UsageError("--runtime-name must be 1 to 31 lower-case letters, digits and hyphens, a letter first")
+    _check_place(context, is_local=is_local)
+    if config_file is not None and not config_file.is_file() and (is_local or not dry_run):
+        raise click.UsageError(f"{config_file} does not exist; -d writes a new one")
+    if is_local:
+        kind = None if runtime_type is None else RuntimeType(runtime_type)
+        _check_together(kind, runtime_url)
+        options = LocalOptions(instances, port or free_port(), kind, runtime_url, runtime_name, aws_latency_ms)
+        with plain_errors():
+            _deploy_here(options, config_file, is_dry=dry_run)
+        return
+    request = DeployRequest(
+        argument=deployment_id,
+        stack_name=stack_name,
+        region=region,
+        bucket=bucket,
+        snapshot=snapshot,
+        runtime_name=runtime_name,
+        runtime_type=runtime_type,
+        config_file=config_file,
+        redo=frozenset(redo),
+        options=DeployOptions(is_built_on_aws, base_model, not no_base_model, not no_picture),
+    )
     with plain_errors():
-        _deploy(options, config_file, is_dry=dry_run)
+        if dry_run:
+            prepare(request)
+        else:
+            deploy_to_account(request)
 
 
-def _check_together(runtime_type: RuntimeType | None, runtime_url: str | None, runtime_name: str | None) -> None:
+_ONLY_HERE = ("instances", "runtime_url", "port", "aws_latency_ms")
+_ONLY_ON_AN_ACCOUNT = (
+    "deployment_id", "stack_name", "region", "bucket", "snapshot", "is_built_on_aws", "base_model", "no_base_model",
+    "no_picture", "redo",
+)  # fmt: skip
+
+
+def _check_place(context: click.Context, *, is_local: bool) -> None:
+    """Raises:
+    click.UsageError: an option that means nothing where it is deployed to.
+    """
+    wrong = _ONLY_ON_AN_ACCOUNT if is_local else _ONLY_HERE
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+        if parameter.name in wrong and given:
+            name = parameter.human_readable_name if isinstance(parameter, click.Argument) else parameter.opts[-1]
+            raise click.UsageError(f"{name} does not go with --local" if is_local else f"{name} needs --local")
+
+
+def _check_together(runtime_type: RuntimeType | None, runtime_url: str | None) -> None:
     needs_server = runtime_type not in (None, RuntimeType.TEST_PATTERN)
     if needs_server and runtime_url is None:
         raise click.UsageError(f"--runtime-type {runtime_type} needs --runtime-url, the address of your server")
     if runtime_url is not None and not needs_server:
         raise click.UsageError("--runtime-url needs --runtime-type: sdwebui, comfyui or custom")
-    if runtime_name is not None and RUNTIME_NAME.fullmatch(runtime_name) is None:
-        raise click.UsageError("--runtime-name must be 1 to 31 lower-case letters, digits and hyphens, a letter first")
 
 
-def _deploy(options: LocalOptions, config_file: Path | None, *, is_dry: bool) -> None:
+def _deploy_here(options: LocalOptions, config_file: Path | None, *, is_dry: bool) -> None:
     deployment = local_deployment()
     with deployment.exclusively():
         if deployment.running() is not None:

@@ -31,26 +31,18 @@ class BuildProject:
         with explained():
             return bool(self._client.batch_get_projects(names=[self._name])["projects"])
 
-    def run(self, variables: Mapping[str, str], *, source: str | None, on_phase: Callable[[str], None]) -> None:
-        """Build and wait for the end. `source`: `bucket/key` of a source archive; None: the project's own.
+    def run(self, variables: Mapping[str, str], *, on_phase: Callable[[str], None]) -> None:
+        """Build from the project's own source and wait for the end.
 
         Raises:
             DeploymentError: it failed; the sentence has the failed phase and where the log is.
         """
         overrides = [{"name": name, "value": value, "type": "PLAINTEXT"} for name, value in variables.items()]
         with explained():
-            if source is None:
-                begun = self._client.start_build(
-                    projectName=self._name,
-                    environmentVariablesOverride=overrides,  # type: ignore[arg-type]
-                )
-            else:
-                begun = self._client.start_build(
-                    projectName=self._name,
-                    environmentVariablesOverride=overrides,  # type: ignore[arg-type]
-                    sourceTypeOverride="S3",
-                    sourceLocationOverride=source,
-                )
+            begun = self._client.start_build(
+                projectName=self._name,
+                environmentVariablesOverride=overrides,  # type: ignore[arg-type]
+            )
         build_id = begun["build"]["id"]
         last_phase, waited = "", timedelta()
         while waited < PATIENCE:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
 from botocore.config import Config
@@ -57,6 +57,8 @@ _CONFIG = Config(
     user_agent=USER_AGENT,
 )
 
+_NO_CREDENTIALS: dict[str, Any] = {"aws_access_key_id": "none", "aws_secret_access_key": "none"}
+
 
 class Clients:
     """Each client is built at its first use, which a Lambda's cold start needs.
@@ -65,8 +67,11 @@ class Clients:
     composition, before the first thread.
     """
 
-    def __init__(self, *, region: str | None = None, endpoint_url: str | None = None) -> None:
-        self._session = boto3.session.Session(region_name=region)
+    def __init__(
+        self, *, region: str | None = None, endpoint_url: str | None = None, has_credentials: bool = True
+    ) -> None:
+        """`has_credentials=False`: an endpoint that asks for none; the SDK insists on having some."""
+        self._session = boto3.session.Session(region_name=region, **({} if has_credentials else _NO_CREDENTIALS))
         self._endpoint_url = endpoint_url
         self._connections = Connections(connect_timeout_s=CONNECT_TIMEOUT_S, read_timeout_s=READ_TIMEOUT_S)
 

@@ -41,6 +41,9 @@ _READS_OBJECT = {"GetObject", "HeadObject"}
 #: Their ValidationError says that the group, its hook or its wait for this instance is not there.
 _LIFECYCLE_ACTIONS = {"CompleteLifecycleAction", "RecordLifecycleActionHeartbeat"}
 
+#: Something is there that the writer did not expect.
+_IN_THE_WAY = {"ConditionalCheckFailedException", "ParameterAlreadyExists"}
+
 #: The call itself is wrong, however often it is made: a bug of ours, which no caller can handle.
 _WRONG_CALLS = {"ValidationException", "InvalidParameterValue", "InvalidParameter", "SerializationException"}
 
@@ -70,7 +73,7 @@ def _translation(error: ClientError) -> SdfleetError | None:
     message = str(details.get("Message", ""))
     if code in _LEASE_LOST or (code == "InvalidParameterValue" and any(text in message for text in _LEASE_LOST_TEXTS)):
         return LeaseLost()
-    if code == "ConditionalCheckFailedException" or _is_cancelled_by_condition(code, error):
+    if code in _IN_THE_WAY or _is_cancelled_by_condition(code, error):
         return RecordConflict()
     if code == "ParameterNotFound" or (error.operation_name in _READS_OBJECT and code in _NO_OBJECT):
         return ObjectNotFound("There is no such object, or no right to see it.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -52,19 +52,23 @@ def load(path: FilePath) -> Config:
     ConfigError: every problem, one a line: `config/config.yaml:12: modelsRuntime[0].name is ...; ...`.
     """
     source = Source.read(path)
-    problems = list(source.problems)
+    problems = [*source.problems, *problems_in(source.values)]
+    if problems:
+        raise ConfigError(_lines(path, source, problems))
+    return Config.model_validate(source.values)
+
+
+def problems_in(values: Mapping[str, Any]) -> list[Problem]:
+    """Everything that is wrong with the values of a file."""
     try:
-        config = Config.model_validate(source.values)
+        Config.model_validate(values)
     except ValidationError as error:
         for details in error.errors():
-            problems += details["ctx"]["problems"] if details["type"] == RULES else [_problem(details)]
-        if all(details["type"] != RULES for details in error.errors()):
-            # The model does not look at what must fit together before each value is right by itself.
-            problems += problems_of(source.values)
-    else:
-        if not problems:
-            return config
-    raise ConfigError(_lines(path, source, problems))
+            if details["type"] == RULES:
+                return list(details["ctx"]["problems"])
+        # The model does not look at what must fit together before each value is right by itself.
+        return [*map(_problem, error.errors()), *problems_of(values)]
+    return []
 
 
 def problem_lines(path: FilePath, problems: Iterable[Problem]) -> str:
@@ -97,7 +101,7 @@ def _problem(details: ErrorDetails) -> Problem:
 def _unknown_key(path: Path) -> str:
     key = str(path[-1])
     if path[0] == "modelsRuntime" and key in _EKS_KEYS:
-        return f"is a key of the EKS guidance only: {_EKS_KEYS[key]}"
+        return f"is a key of the EKS guidance only: {_EKS_KEYS[key]}, or run sdfleet config convert on the file"
     keys = keys_at(Config, path[:-1])
     by_lower_case = {name.lower(): name for name in keys}
     nearest = difflib.get_close_matches(key.lower(), by_lower_case, n=1)

@@ -31,6 +31,8 @@ class OutputsConfig(Section):
 
 
 class RetentionConfig(Section):
+    """How long what is not a picture is kept."""
+
     log_days: _LogDays = 30
     """Days that logs are kept; only CloudWatch's own steps. Task records live 30 days too."""
 

@@ -18,7 +18,7 @@ from sdfleet.errors import ConfigError
 #: Where only g4dn is sure to be had: every size with one GPU that the EKS guidance's runtimes fit on.
 CHINA_INSTANCE_TYPES = ("g4dn.xlarge", "g4dn.2xlarge", "g4dn.4xlarge", "g4dn.8xlarge")
 #: GPU families that China's regions lack, by the seed documents (000: g5) and AWS's list [X] (g6 and later).
-_FAMILIES_NOT_IN_CHINA = ("g5", "g5g", "g6", "g6e", "g6f", "gr6", "gr6f", "g7e")
+FAMILIES_NOT_IN_CHINA = ("g5", "g5g", "g6", "g6e", "g6f", "gr6", "gr6f", "g7e")
 
 
 def is_china(region: str) -> bool:
@@ -151,7 +151,7 @@ def _type_problems(path: Path, fleet: FleetConfig, region: str, offered: Collect
 def _offer(region: str, offered: Collection[str] | None) -> Callable[[str], bool]:
     if offered is not None:
         return lambda instance_type: instance_type in offered
-    return lambda instance_type: not is_china(region) or instance_type.split(".")[0] not in _FAMILIES_NOT_IN_CHINA
+    return lambda instance_type: not is_china(region) or instance_type.split(".")[0] not in FAMILIES_NOT_IN_CHINA
 
 
 def _zone_problems(path: Path, fleet: FleetConfig, region: str) -> list[Problem]:

@@ -9,10 +9,10 @@ import base64
 import binascii
 import hashlib
 import hmac
-import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 from sdfleet.domain.addresses import is_literal, is_named, is_public
@@ -170,6 +170,14 @@ def delay_after(tries: int, *, event_id: str, retry_after: timedelta | None = No
     return scheduled if retry_after is None else max(scheduled, min(retry_after, LONGEST_DELAY))
 
 
-def last_try_after() -> timedelta:
-    """From the first try to the last one, without jitter and Retry-After."""
-    return list(itertools.accumulate(DELAYS))[-1]
+def read_retry_after(header: str | None, *, now: datetime) -> timedelta | None:
+    """Seconds or a date (RFC 9110, 10.2.3); None if it is neither."""
+    text = (header or "").strip()
+    # Ten digits of seconds are three centuries.
+    if text.isascii() and text.isdigit() and len(text) <= 10:
+        return timedelta(seconds=int(text))
+    try:
+        until = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(until.replace(tzinfo=until.tzinfo or UTC) - now, timedelta(0))

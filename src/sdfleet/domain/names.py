@@ -10,6 +10,10 @@ METRIC_NAMESPACE = "sdfleet"
 
 #: Of the metrics per fleet: its group's name.
 FLEET_DIMENSION = "Fleet"
+#: Of the metrics per deployment: its id.
+DEPLOYMENT_DIMENSION = "Deployment"
+#: Messages kept as dead letters.
+DEAD_LETTERS = "DeadLetters"
 #: Counts of ended tasks, and of tasks that an interruption sent back.
 TASKS_SUCCEEDED = "TasksSucceeded"
 TASKS_FAILED = "TasksFailed"
@@ -21,6 +25,12 @@ RUN_SECONDS = "RunSeconds"
 #: One a minute from each instance: their sum over a minute is the number of instances.
 SPOT_INSTANCES = "SpotInstances"
 ON_DEMAND_INSTANCES = "OnDemandInstances"
+#: Counts of the whole deployment, without a dimension. A callback's failed try comes again; a failed callback is over.
+REQUESTS_ACCEPTED = "RequestsAccepted"
+REQUESTS_REFUSED = "RequestsRefused"
+CALLBACKS_DELIVERED = "CallbacksDelivered"
+CALLBACK_TRIES_FAILED = "CallbackTriesFailed"
+CALLBACKS_FAILED = "CallbacksFailed"
 
 #: Tags of instances, readable in the metadata service: what to run, fixed by the launch template's version.
 RELEASE_TAG = "sdfleet-release"
@@ -35,6 +45,9 @@ DEAD_LETTER_PREFIX = "dead-letters/"
 
 TASK_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 RUNTIME_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+
+#: With the longest purpose ("-output") and `-{account}-{region}` it fills S3's 63 characters.
+_LONGEST_BUCKET_STEM = 27
 
 _SUFFIX_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
@@ -141,6 +154,68 @@ def image_repository(deployment_id: str, part: str) -> str:
 def image_build_project(deployment_id: str) -> str:
     """The CodeBuild project that builds container images on the account."""
     return f"{deployment_id}-images"
+
+
+def callback_queue_name(deployment_id: str) -> str:
+    """Name of the queue of notices to post; its dead-letter queue's is `dead_letter_queue_name` of it."""
+    return f"{deployment_id}-callbacks"
+
+
+def dead_letter_queue_name(queue_name: str) -> str:
+    return f"{queue_name}-dead-letters"
+
+
+def callback_secret_parameter(deployment_id: str) -> str:
+    """SSM path of the secrets that sign callbacks."""
+    return f"/sdfleet/{deployment_id}/callback-secret"
+
+
+def request_topic_name(deployment_id: str) -> str:
+    return f"{deployment_id}-requests"
+
+
+def result_topic_name(deployment_id: str) -> str:
+    return f"{deployment_id}-results"
+
+
+def submission_queue_name(deployment_id: str) -> str:
+    """Name of the queue of what came to the request topic unaccepted."""
+    return f"{deployment_id}-submissions"
+
+
+def table_name(deployment_id: str) -> str:
+    return f"{deployment_id}-tasks"
+
+
+def bucket_stem(deployment_id: str, purpose: str) -> str:
+    """First part of a bucket's name in the cloud; `-{account}-{region}` follows, for buckets' names are everybody's.
+
+    S3 takes 63 lower-case characters; account and the longest region take 28.
+    """
+    stem = deployment_id.lower()
+    if stem != deployment_id or len(stem) > _LONGEST_BUCKET_STEM:
+        digest = hashlib.sha256(deployment_id.encode()).hexdigest()[:6]
+        stem = f"{stem[: _LONGEST_BUCKET_STEM - 7].rstrip('-')}-{digest}"
+    return f"{stem}-{purpose}"
+
+
+def link_parameter(deployment_id: str, name: str) -> str:
+    """SSM path of what signed links need, e.g. name = `domain-name`."""
+    return f"/sdfleet/{deployment_id}/links/{name}"
+
+
+def function_log_group(deployment_id: str, function: str) -> str:
+    """Log group of a Lambda function. No runtime's can be the same: theirs have no further part."""
+    return f"/sdfleet/{deployment_id}/functions/{function}"
+
+
+def alarm_topic_name(deployment_id: str) -> str:
+    return f"{deployment_id}-alarms"
+
+
+def alarm_name(owner: str, alarm: str) -> str:
+    """`owner`: a fleet's name or a deployment's id."""
+    return f"{owner}-{alarm}"
 
 
 def release_parameter(deployment_id: str, runtime: str, name: str) -> str:

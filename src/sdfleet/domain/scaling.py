@@ -99,16 +99,17 @@ def wakes(*, capacity: int, visible: int) -> bool:
     return capacity == 0 and visible > 0
 
 
-def stepped_up(table: StepTable, limits: Limits, *, capacity: int, visible: int) -> int:
+def stepped_up(table: StepTable, limits: Limits, *, capacity: int, visible: int, warming: int = 0) -> int:
     """The capacity after the step policy, and the wake from zero, have looked once.
 
-    `capacity` counts the instances that are warming up too: what was ordered is not ordered again.
+    `warming`: how many of `capacity` are warming up. The step is taken from the others, so that what was ordered is
+    not ordered again (Auto Scaling User Guide, "Step scaling", instance warm-up).
     """
     addition = table.addition(visible)
     if addition == 0 and wakes(capacity=capacity, visible=visible):
         addition = WAKE_CAPACITY
     # An operator may have set more than the greatest size; growing never takes anything away.
-    return max(capacity, min(limits.greatest, capacity + addition))
+    return max(capacity, min(limits.greatest, capacity - warming + addition))
 
 
 def stepped_down(

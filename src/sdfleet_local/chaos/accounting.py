@@ -11,7 +11,7 @@ from typing import Any
 from sdfleet.domain import names
 from sdfleet.domain.task import JsonObject, Task, TaskStatus
 from sdfleet_local.chaos.evidence import Evidence
-from sdfleet_local.chaos.runtime_double import picture_of
+from sdfleet_local.chaos.workload import DoubleWorkload, Workload
 
 #: Ends that only lost instances explain, not the runtime.
 _ATTEMPTS_SPENT = "attempts_spent"
@@ -47,7 +47,9 @@ class Account:
         return not (self.lost or self.duplicated or self.unexpected)
 
 
-def account(evidence: Evidence) -> Account:
+def account(evidence: Evidence, workload: Workload | None = None) -> Account:
+    """`workload`: knows the tasks' results again; None: those of the runtime double."""
+    workload = workload or DoubleWorkload()
     notices: dict[str, list[JsonObject]] = {}
     for notice in evidence.notices:
         notices.setdefault(str(notice.get("id")), []).append(notice)
@@ -60,7 +62,7 @@ def account(evidence: Evidence) -> Account:
         succeeded=sum(task.status is TaskStatus.SUCCEEDED for task in ends),
         failed=dict(Counter(task.error.code for task in ends if task.error and task.status is TaskStatus.FAILED)),
         cancelled=sum(task.status is TaskStatus.CANCELLED for task in ends),
-        lost=tuple(_lost(evidence, notices)),
+        lost=tuple(_lost(evidence, notices, workload)),
         duplicated=tuple(_duplicated(evidence, notices, folders)),
         unexpected=tuple(_unexpected(evidence, notices, folders)),
         doubled_notices=sum(len(said) - 1 for said in notices.values()),
@@ -68,7 +70,7 @@ def account(evidence: Evidence) -> Account:
     )
 
 
-def _lost(evidence: Evidence, notices: dict[str, list[JsonObject]]) -> Iterator[Finding]:
+def _lost(evidence: Evidence, notices: dict[str, list[JsonObject]], workload: Workload) -> Iterator[Finding]:
     for task_id in sorted(evidence.accepted):
         task = evidence.records.get(task_id)
         if task is None or not task.is_terminal:
@@ -76,7 +78,7 @@ def _lost(evidence: Evidence, notices: dict[str, list[JsonObject]]) -> Iterator[
             continue
         if task_id not in notices:
             yield Finding(task_id, f"{task.status} without a notice")
-        if task.status is TaskStatus.SUCCEEDED and (problem := _broken(task, evidence)):
+        if task.status is TaskStatus.SUCCEEDED and (problem := _broken(task, evidence, workload)):
             yield Finding(task_id, problem)
     kept = "\n".join(evidence.dead_letters)
     for poison in evidence.poisons:
@@ -86,22 +88,21 @@ def _lost(evidence: Evidence, notices: dict[str, list[JsonObject]]) -> Iterator[
             yield Finding(poison.mark, "a bad message that was dropped: no dead letter holds it")
 
 
-def _broken(task: Task, evidence: Evidence) -> str | None:
+def _broken(task: Task, evidence: Evidence, workload: Workload) -> str | None:
     """What is wrong with the result set of a task that succeeded."""
     if len(task.artifacts) != 1:
         return f"succeeded with {len(task.artifacts)} pictures instead of one"
     data = evidence.objects.get(task.artifacts[0].key)
     if data is None:
         return f"its picture {task.artifacts[0].key} is not in the bucket"
-    if data != picture_of(task.id):
+    if not workload.is_picture(task.id, data):
         return "its picture is another task's, or damaged"
     output = evidence.objects.get(names.parse_s3_url(str(task.output_url))[1]) if task.output_url else None
     try:
         fields = json.loads(output or b"")
     except ValueError:
         return "its .out object is missing or no JSON"
-    said = fields.get("output") if isinstance(fields, dict) else None
-    return None if isinstance(said, dict) and said.get("task_id") == task.id else "its .out object is another task's"
+    return None if workload.is_output(task, fields) else "its .out object is another task's"
 
 
 def _duplicated(
@@ -125,6 +126,9 @@ def _unexpected(
         task = evidence.records[task_id]
         if task.status is TaskStatus.CANCELLED and task_id not in evidence.cancel_asked:
             yield Finding(task_id, "cancelled, though nobody asked for it")
+        flaw = evidence.flaws.get(task_id)
+        if flaw is not None and task.status is TaskStatus.SUCCEEDED:
+            yield Finding(task_id, f"succeeded, though it had to fail ({flaw})")
         if task.status is TaskStatus.FAILED and not _is_explained(task, evidence):
             code = task.error.code if task.error else "no reason"
             met = ", ".join(evidence.runtime_faults.get(task_id, ())) or "none"
@@ -140,9 +144,13 @@ def _unexpected(
             yield Finding(task_id, "a bad message that succeeded")
     for task_id in sorted(folders.keys() - evidence.accepted):
         yield Finding(task_id, "results of an unknown task")
+    for instance_id in evidence.unended_hangs:
+        yield Finding(instance_id, "its runtime hung and was not restarted in time")
 
 
 def _is_explained(task: Task, evidence: Evidence) -> bool:
+    if task.error is not None and task.error.permanent and task.id in evidence.flaws:
+        return task.error.code == evidence.flaws[task.id]
     if task.error is None or task.error.permanent or task.error.code in _NEVER_EXCUSED:
         return False
     if task.error.code == _ATTEMPTS_SPENT:

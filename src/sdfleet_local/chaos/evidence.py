@@ -37,8 +37,12 @@ class Evidence:
     objects: Mapping[str, bytes] = field(repr=False)
     #: The texts of all kept dead letters.
     dead_letters: tuple[str, ...] = field(repr=False)
-    #: What the runtime double did to a task, by id: the kinds of fault.
+    #: What the runtimes did to a task, by id: the kinds of fault.
     runtime_faults: Mapping[str, Sequence[str]]
+    #: The codes with which tasks had to fail, by id.
+    flaws: Mapping[str, str] = field(default_factory=dict)
+    #: Instances whose runtime hung for longer than the service promises.
+    unended_hangs: Sequence[str] = ()
 
 
 class Listener:

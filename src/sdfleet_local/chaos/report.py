@@ -28,6 +28,8 @@ class Report:
     runs_at_once: int
     #: From the first submission to the last settled task.
     seconds: float
+    #: From a real runtime's hang to its restart.
+    hangs_ended_s: tuple[float, ...] = ()
 
     @property
     def is_passed(self) -> bool:
@@ -57,11 +59,13 @@ class Report:
         lines += ["", "Faults"]
         lines += [
             f"  {kind:<18}{count:>6}" + (f"  ({self.missed[kind]} more found nothing)" if kind in self.missed else "")
-            for kind, count in sorted(self.struck.items())
+            for kind, count in sorted({**dict.fromkeys(self.missed, 0), **self.struck}.items())
         ]
         met = sum(self.aws_faults.values())
         share = met / self.aws_calls if self.aws_calls else 0.0
         lines.append(f"  {'AWS calls':<18}{met:>6}  of {self.aws_calls} ({share:.1%})")
+        if self.hangs_ended_s:
+            lines.append(f"  hung runtimes restarted by their scheduler, after s: {_seconds(self.hangs_ended_s)}")
         lines += ["", "From the fault to running elsewhere"]
         lines += [
             f"  {one.kind:<18}{one.count:>6}  median {one.median_s:.1f} s, longest {one.longest_s:.1f} s"
@@ -74,6 +78,10 @@ class Report:
         ):
             lines += _listed(title, findings)
         return "\n".join(lines)
+
+
+def _seconds(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:.0f}" for value in values)
 
 
 def _listed(title: str, findings: tuple[Finding, ...]) -> list[str]:

@@ -13,6 +13,8 @@ from sdfleet.environment import SchedulerEnvironment
 JOB_SECONDS = (0.05, 2.0)
 #: Of the time that the work takes at least: what lies behind it must see a quiet service finish.
 _STORM_SHARE = 0.75
+#: Of a real ComfyUI on two cores; faults come about as quickly as their effects pass.
+_PER_RESTART_S = 30.0
 #: No fault before the first tasks run.
 _CALM_S = 1.0
 
@@ -41,6 +43,8 @@ class FaultKind(StrEnum):
     RUNTIME_OOM = "runtime-oom"
     RUNTIME_GARBAGE = "runtime-garbage"
     RUNTIME_SLOW = "runtime-slow"
+    #: A real ComfyUI's execution thread dies while HTTP goes on answering.
+    RUNTIME_WEDGES = "runtime-wedges"
     #: One AWS service refuses every call of the schedulers for a while.
     AWS_OUTAGE = "aws-outage"
     #: A task's message once more in the fleet's queue.
@@ -60,7 +64,18 @@ INSTANCE_FAULTS = (
     FaultKind.SCALE_IN,
     FaultKind.DRAIN,
 )
-RUNTIME_FAULTS = tuple(kind for kind in FaultKind if kind.startswith("runtime"))
+#: Of the runtime double.
+RUNTIME_FAULTS = tuple(
+    kind for kind in FaultKind if kind.startswith("runtime") and kind is not FaultKind.RUNTIME_WEDGES
+)
+#: Of a real ComfyUI, which answers no errors on command.
+COMFYUI_FAULTS = (
+    FaultKind.RUNTIME_DIES,
+    FaultKind.RUNTIME_HANGS,
+    FaultKind.RUNTIME_WEDGES,
+    FaultKind.RUNTIMES_DIE,
+    FaultKind.RUNTIME_SLOW,
+)
 
 
 @dataclass(frozen=True)
@@ -98,6 +113,8 @@ class ChaosOptions:
     aws_error_share: float
     #: The faults are spread over this; None: most of the time that the tasks take at least.
     duration_s: float | None = None
+    #: Starts a real ComfyUI on the port that is its last argument; None: the runtime double.
+    comfyui_command: str | None = None
     longest_job_s: float = JOB_SECONDS[1]
     #: The schedulers' visibility timeout.
     visibility_s: int = SchedulerEnvironment.visibility_s
@@ -105,9 +122,17 @@ class ChaosOptions:
     patience_s: float = 240.0
 
     @property
+    def runtime_kinds(self) -> tuple[FaultKind, ...]:
+        return RUNTIME_FAULTS if self.comfyui_command is None else COMFYUI_FAULTS
+
+    @property
     def storm_s(self) -> float:
         if self.duration_s is not None:
             return self.duration_s
+        if self.comfyui_command is not None:
+            # What strikes waits until there is something to strike, and the tasks wait for what strikes.
+            slow = self.kills + self.sigterms + self.notices + self.rebalances + self.scale_ins + self.drains
+            return _CALM_S + _PER_RESTART_S * (slow + self.runtime_faults) / self.instances
         mean = (JOB_SECONDS[0] + self.longest_job_s) / 2
         return _CALM_S + _STORM_SHARE * self.tasks * mean / self.instances
 
@@ -138,7 +163,7 @@ def _kinds(options: ChaosOptions, chance: random.Random) -> Iterator[FaultKind]:
     # Each kind once before any comes twice.
     deck: list[FaultKind] = []
     for _ in range(options.runtime_faults):
-        deck = deck or chance.sample(RUNTIME_FAULTS, len(RUNTIME_FAULTS))
+        deck = deck or chance.sample(options.runtime_kinds, len(options.runtime_kinds))
         yield deck.pop()
 
 

@@ -15,6 +15,7 @@ from sdfleet.aws.clients import Clients
 from sdfleet.domain import names
 from sdfleet.domain.task import JsonObject
 from sdfleet.errors import LocalModeError
+from sdfleet_local.chaos.workload import Workload
 from sdfleet_local.plan import DEPLOYMENT_ID
 
 RUNTIME = "sdruntime"
@@ -29,8 +30,13 @@ _DIRECT_EVERY = 10
 #: Every n-th has a content that does not fit into a message.
 _LARGE_EVERY = 50
 _LARGE_BYTES = 300_000
+_RELEASE_LOOK_S = 0.05
 #: A client's patience with a service that answers 5xx or 429.
 _SUBMIT_WITHIN_S = 60.0
+
+
+def task_ids(tasks: int, seed: int) -> list[str]:
+    return [f"{TASK_IDS}{seed}-{number:05d}" for number in range(tasks)]
 
 
 @dataclass(frozen=True)
@@ -46,10 +52,15 @@ class Poison:
 class Traffic:
     """Used by several threads."""
 
-    def __init__(self, outputs: dict[str, str], clients: Clients, *, tasks: int, seed: int) -> None:
+    def __init__(
+        self, outputs: dict[str, str], clients: Clients, workload: Workload, *, tasks: int, seed: int, share: float = 1
+    ) -> None:
+        """`share`: of the tasks, to be submitted at once; for the others see `release`."""
         self._outputs = outputs
         self._clients = clients
-        self._ids = [f"{TASK_IDS}{seed}-{number:05d}" for number in range(tasks)]
+        self._workload = workload
+        self._ids = task_ids(tasks, seed)
+        self._released = share * tasks
         self._http = httpx.Client(
             base_url=outputs["FrontApiEndpoint"],
             headers={"x-api-key": outputs["ApiKey"]},
@@ -64,12 +75,18 @@ class Traffic:
         self.refused: list[str] = []
         #: Ids whose cancel was accepted.
         self.cancelled: set[str] = set()
+        #: The codes with which accepted tasks have to fail, by id.
+        self.flaws: dict[str, str] = {}
         self.poisons: list[Poison] = []
         self.duplicates = 0
 
     def submit_all(self) -> None:
         with ThreadPoolExecutor(_SENDERS) as pool:
             list(pool.map(self._submit, range(len(self._ids))))
+
+    def release(self, share: float) -> None:
+        """This share of the tasks, at least, may be submitted."""
+        self._released = max(self._released, share * len(self._ids))
 
     def stop(self) -> None:
         self._stopping.set()
@@ -78,18 +95,22 @@ class Traffic:
         self._http.close()
 
     def _submit(self, number: int) -> None:
+        while number >= self._released and not self._stopping.wait(_RELEASE_LOOK_S):
+            pass
         if self._stopping.is_set():
             return
         task_id = self._ids[number]
-        content: JsonObject = {"prompt": f"picture {number}"}
-        if number % _LARGE_EVERY == _LARGE_EVERY - 1:
-            content["prompt"] += " " * _LARGE_BYTES
-        metadata = {"id": task_id, "runtime": RUNTIME, "tasktype": "text-to-image", "context": {"number": number}}
+        is_large = number % _LARGE_EVERY == _LARGE_EVERY - 1
+        content = self._workload.content(number, task_id, padding=_LARGE_BYTES if is_large else 0)
+        tasktype = self._workload.tasktype
+        metadata = {"id": task_id, "runtime": RUNTIME, "tasktype": tasktype, "context": {"number": number}}
         task: JsonObject = {"metadata": metadata, "content": content}
-        is_direct = number % _DIRECT_EVERY == _DIRECT_EVERY - 1 and len(content["prompt"]) < _LARGE_BYTES
+        is_direct = number % _DIRECT_EVERY == _DIRECT_EVERY - 1 and not is_large
         was_accepted = self._publish(json.dumps(task)) if is_direct else self._post({"task": task})
         with self._lock:
             (self.accepted if was_accepted else self.refused).append(task_id)
+            if flaw := self._workload.flaw(number):
+                self.flaws[task_id] = flaw
 
     def _publish(self, body: str) -> bool:
         self._clients.sns.publish(TopicArn=self._outputs["sdNotificationLambdaARN"], Message=body)

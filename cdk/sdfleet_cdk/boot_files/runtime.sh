@@ -1,0 +1,23 @@
+#!/bin/bash
+# The runtime's container: not trusted. A bridge of its own, published on loopback only; models to read.
+set -euo pipefail
+# shellcheck source=cdk/sdfleet_cdk/boot_files/metadata.sh
+source /usr/local/lib/sdfleet/metadata.sh
+# shellcheck source=/dev/null
+source /etc/sdfleet/instance.env
+
+image=$(/usr/local/lib/sdfleet/pull.sh sdfleet-runtime-image)
+docker rm --force sdfleet-runtime >/dev/null 2>&1 || true
+gpus=()
+if command -v nvidia-smi >/dev/null; then
+  gpus=(--gpus all)
+fi
+mapfile -t arguments </etc/sdfleet/runtime-arguments
+exec docker run --rm --name sdfleet-runtime --network sdfleet --publish "127.0.0.1:$RUNTIME_PORT:$RUNTIME_PORT" \
+  --cap-drop NET_RAW --security-opt no-new-privileges --shm-size 1g "${gpus[@]}" \
+  --env SDFLEET_MODELS=/var/lib/sdfleet/models --env "SDFLEET_PORT=$RUNTIME_PORT" \
+  --volume /var/lib/sdfleet/models:/var/lib/sdfleet/models:ro \
+  --volume /var/lib/sdfleet/scratch:/var/lib/sdfleet/scratch \
+  --log-driver awslogs --log-opt "awslogs-region=$AWS_REGION" --log-opt "awslogs-group=$LOG_GROUP" \
+  --log-opt "awslogs-stream=$(metadata instance-id)/runtime" --log-opt mode=non-blocking \
+  "$image" "${arguments[@]}"

@@ -1,0 +1,206 @@
+"""The functions of the request path: what each is, may do and is told."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import aws_cdk as cdk
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from sdfleet.domain import names
+from sdfleet.environment import HandlerEnvironment
+from sdfleet_cdk.context import DeploymentContext
+from sdfleet_cdk.handlers import Handler, HandlerCode, queue_permission
+from sdfleet_cdk.permissions import Permission
+from sdfleet_cdk.queueing import CONSUMER_TIMEOUT
+
+#: API Gateway's own limit (quotas); a wait ends after 25 s.
+API_TIMEOUT = timedelta(seconds=29)
+SWEEP_EVERY = timedelta(minutes=1)
+#: Below the minute in which the next one comes; the sweeper itself stops after 45 s.
+_SWEEP_TIMEOUT = timedelta(seconds=55)
+#: The API is read by someone who waits: half a processor. The rest works in the background.
+_API_MEMORY = 1024
+_MEMORY = 512
+#: Direct messages come in bursts, and each takes several calls.
+_SUBMISSIONS_AT_ONCE = 10
+
+
+class RequestFunctions(Construct):
+    """The handlers of requests, direct messages, dead letters and what was left behind."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, deployment: DeploymentContext) -> None:
+        super().__init__(scope, construct_id)
+        self._deployment = deployment
+        #: None: the deployment has no API.
+        self.api: Handler | None = self._handler("Api", _api(deployment)) if deployment.config.has_api else None
+        submission = self._handler("Submission", _submission(deployment))
+        submission.consume("Messages", deployment.submissions.queue.queue_arn, at_once=_SUBMISSIONS_AT_ONCE)
+        sweeper = self._handler("Sweeper", _sweeper(deployment))
+        sweeper.repeat("EveryMinute", name=f"{deployment.deployment_id}-sweeper", every=SWEEP_EVERY)
+        dead_letters = self._handler("DeadLetters", _dead_letters(deployment))
+        dead_letters.consume("Submissions", deployment.submissions.dead_letters.queue_arn)
+        for runtime, fleet in deployment.fleet_queues.items():
+            dead_letters.consume(f"{names.camel_case(runtime)}Fleet", fleet.dead_letters.queue_arn)
+        #: For dashboards and alarms.
+        self.handlers = tuple(filter(None, (self.api, submission, sweeper, dead_letters)))
+
+    def _handler(self, construct_id: str, code: HandlerCode) -> Handler:
+        return Handler(self, construct_id, code=code, config=self._deployment.config, region=self._deployment.region)
+
+
+def _environment(deployment: DeploymentContext) -> dict[str, str]:
+    config = deployment.config
+    handlers = HandlerEnvironment(waiting_cap=config.waiting_cap, link_lifetime_s=config.link_lifetime_s)
+    return {**deployment.environment.to_env(), **handlers.to_env()}
+
+
+def _api(deployment: DeploymentContext) -> HandlerCode:
+    return HandlerCode(
+        module="api",
+        description="Answers the API's requests",
+        memory=_API_MEMORY,
+        timeout=API_TIMEOUT,
+        environment=_environment(deployment),
+        permissions=(
+            # UpdateItem: the waiting room.
+            _records(deployment, "GetItem", "PutItem", "UpdateItem"),
+            _publish(deployment, requests=True),
+            _objects(
+                "PutContents",
+                "PutObject",
+                deployment.inbox_bucket,
+                (names.INBOX_PREFIX, names.UPLOAD_PREFIX),
+                reason="A key for each task and each upload link.",
+            ),
+            _objects(
+                "ReadContents",
+                "GetObject",
+                deployment.inbox_bucket,
+                (names.INBOX_PREFIX,),
+                reason="GET /task answers with any task's request.",
+            ),
+            _link_permission(deployment),
+            *_model_permissions(deployment),
+        ),
+    )
+
+
+def _submission(deployment: DeploymentContext) -> HandlerCode:
+    return HandlerCode(
+        module="submission",
+        description="Accepts what was published to the request topic directly",
+        memory=_MEMORY,
+        timeout=CONSUMER_TIMEOUT,
+        environment=_environment(deployment),
+        permissions=(
+            queue_permission([deployment.submissions.queue.queue_arn]),
+            _records(deployment, "GetItem", "PutItem"),
+            _publish(deployment, requests=True),
+            _objects(
+                "PutContents",
+                "PutObject",
+                deployment.inbox_bucket,
+                (names.INBOX_PREFIX, names.DEAD_LETTER_PREFIX),
+                reason="A key for each task and each refused message.",
+            ),
+            _objects(
+                "ReadContents",
+                "GetObject",
+                deployment.inbox_bucket,
+                (names.INBOX_PREFIX, names.UPLOAD_PREFIX),
+                reason="A message's content_location may be any of them.",
+            ),
+            _link_permission(deployment),
+            *_model_permissions(deployment),
+        ),
+    )
+
+
+def _sweeper(deployment: DeploymentContext) -> HandlerCode:
+    index = f"{deployment.table.table_arn}/index/{deployment.due_index}"
+    return HandlerCode(
+        module="sweeper",
+        description="Completes what a crash or an outage has left undone",
+        memory=_MEMORY,
+        timeout=_SWEEP_TIMEOUT,
+        environment=_environment(deployment),
+        permissions=(
+            _records(deployment, "GetItem", "PutItem"),
+            Permission("FindDueRecords", ("dynamodb:Query",), (index,)),
+            _publish(deployment, requests=True),
+            _objects(
+                "ReadContents",
+                "GetObject",
+                deployment.inbox_bucket,
+                (names.INBOX_PREFIX,),
+                reason="Any task's content may have to be published once more.",
+            ),
+            _link_permission(deployment),
+        ),
+    )
+
+
+def _dead_letters(deployment: DeploymentContext) -> HandlerCode:
+    fleets = deployment.fleet_queues.values()
+    dead = [deployment.submissions.dead_letters.queue_arn, *(fleet.dead_letters.queue_arn for fleet in fleets)]
+    return HandlerCode(
+        module="dead_letters",
+        description="Ends what can never run, sends back what can, keeps every letter",
+        memory=_MEMORY,
+        timeout=CONSUMER_TIMEOUT,
+        environment=_environment(deployment),
+        permissions=(
+            queue_permission(dead),
+            Permission("SendBack", ("sqs:SendMessage",), tuple(fleet.queue.queue_arn for fleet in fleets)),
+            _records(deployment, "GetItem", "PutItem"),
+            _publish(deployment, requests=False),
+            _objects(
+                "KeepLetters",
+                "PutObject",
+                deployment.inbox_bucket,
+                (names.DEAD_LETTER_PREFIX,),
+                reason="A key for each letter.",
+            ),
+            _link_permission(deployment),
+        ),
+    )
+
+
+def _records(deployment: DeploymentContext, *actions: str) -> Permission:
+    return Permission("Records", tuple(f"dynamodb:{action}" for action in actions), (deployment.table.table_arn,))
+
+
+def _publish(deployment: DeploymentContext, *, requests: bool) -> Permission:
+    topics = (deployment.request_topic, deployment.result_topic) if requests else (deployment.result_topic,)
+    return Permission("Publish", ("sns:Publish",), tuple(topic.topic_arn for topic in topics))
+
+
+def _objects(sid: str, action: str, bucket: s3.IBucket, prefixes: tuple[str, ...], *, reason: str) -> Permission:
+    keys = tuple(bucket.arn_for_objects(f"{prefix}*") for prefix in prefixes)
+    return Permission(sid, (f"s3:{action}",), keys, reason=reason)
+
+
+def _link_permission(deployment: DeploymentContext) -> Permission:
+    """What a link to an output is signed with: its signer's own right, or the CDN's key."""
+    if deployment.links is None:
+        reason = "A presigned link can do what its signer can, and any task's outputs may be asked for."
+        return _objects("SignLinks", "GetObject", deployment.output_bucket, ("",), reason=reason)
+    return Permission(
+        "SignLinks",
+        ("ssm:GetParameter",),
+        (parameter_arn(deployment.table.stack, deployment.links.private_key_parameter),),
+    )
+
+
+def _model_permissions(deployment: DeploymentContext) -> tuple[Permission, ...]:
+    if deployment.model_bucket is None:
+        return ()
+    reason = "A request may name any checkpoint; whether it is there is asked for."
+    return (_objects("FindModels", "GetObject", deployment.model_bucket, (names.CHECKPOINT_PREFIX,), reason=reason),)
+
+
+def parameter_arn(stack: cdk.Stack, path: str) -> str:
+    """Of the SSM parameter at `path`, which begins with a slash."""
+    return stack.format_arn(service="ssm", resource=f"parameter{path}")

@@ -1,0 +1,117 @@
+"""What a configuration puts into the account, counted for the bill. The template is tested against it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sdfleet.config.model import Config
+from sdfleet.config.network import ZONE_COUNT, Egress
+from sdfleet.config.prices import PriceList
+from sdfleet.config.runtime import RuntimeConfig
+from sdfleet.domain.cost import HOURS, Inventory, Machine
+from sdfleet.domain.task import RuntimeType
+from sdfleet.errors import ConfigError
+
+#: Metrics that a fleet's alarms look at. Scaling: out 1, wake 2, in 2. Telling: oldest message 1, failures 2, no
+#: instance 2.
+ALARM_METRICS_PER_FLEET = 10
+#: Dead letters 1, errors of the API 2, failed callbacks 1.
+ALARM_METRICS = 4
+DASHBOARDS = 1
+#: Reported by what runs on a schedule, asleep or not.
+IDLE_CUSTOM_METRICS = 2
+#: Submissions, callbacks, and their dead letters; a fleet adds its own dead letters.
+EVENT_SOURCE_QUEUES = 4
+#: The sweeper each minute of a month, and the recorder of Spot prices four times an hour.
+SCHEDULED_INVOCATIONS = HOURS * 60 + HOURS * 4
+#: GB-seconds of each: 512 MB for two tenths of a second.
+SCHEDULED_GB_SECONDS = 0.5 * 0.2
+#: Interface endpoints without which an instance cannot work where there is no Internet; S3 and DynamoDB have gateways.
+INTERFACE_ENDPOINTS = (
+    "autoscaling",
+    "ec2messages",
+    "ecr.api",
+    "ecr.dkr",
+    "logs",
+    "monitoring",
+    "sns",
+    "sqs",
+    "ssm",
+    "ssmmessages",
+)
+#: Compressed, in the registry, of two releases: the WebUI with CUDA and torch, and the scheduler.
+RUNTIME_IMAGE_GB, SCHEDULER_IMAGE_GB = 12.0, 0.4
+#: Stored blocks of the stock GPU AMI and the container images, of two releases.
+AMI_SNAPSHOT_GB = 60.0
+#: What an instance's volume is filled with.
+BOOT_GIB = 40.0
+#: A quiet month's.
+LOG_GB = 0.5
+#: Stable Diffusion 1.5 (v1-5-pruned-emaonly.safetensors).
+MODEL_GB = 4.27
+#: What the EKS guidance's cost table reckons with.
+COMPARED_TYPE = "g5.2xlarge"
+
+
+def inventory_of(config: Config) -> Inventory:
+    """Of a deployment that nobody asks for anything."""
+    fleets = len(config.runtimes)
+    egress = None if config.network.is_existing else config.network.egress
+    built = [runtime for runtime in config.runtimes if runtime.images.runtime is None and _is_built(runtime)]
+    has_pipeline = config.image_pipeline.enabled
+    return Inventory(
+        dashboards=DASHBOARDS,
+        alarm_metrics=ALARM_METRICS + fleets * ALARM_METRICS_PER_FLEET,
+        custom_metrics=IDLE_CUSTOM_METRICS,
+        event_source_queues=EVENT_SOURCE_QUEUES + fleets,
+        scheduled_invocations=SCHEDULED_INVOCATIONS,
+        scheduled_gb_seconds=SCHEDULED_INVOCATIONS * SCHEDULED_GB_SECONDS,
+        image_gb=SCHEDULER_IMAGE_GB + RUNTIME_IMAGE_GB * len(built),
+        snapshot_gb=AMI_SNAPSHOT_GB * fleets if has_pipeline else 0.0,
+        log_gb=LOG_GB,
+        model_gb=MODEL_GB if any(runtime.model_filename for runtime in config.runtimes) else 0.0,
+        nat_gateways=ZONE_COUNT if egress is Egress.NAT else 0,
+        interface_endpoints=ZONE_COUNT * len(INTERFACE_ENDPOINTS) if egress is Egress.ENDPOINTS else 0,
+        public_addresses=ZONE_COUNT if egress is Egress.NAT else 0,
+        instances=sum(runtime.fleet.min_size for runtime in config.runtimes),
+    )
+
+
+def machine_of(config: Config, prices: PriceList, instance_type: str | None = None) -> Machine:
+    """The first runtime's instance: `instance_type`, else the one that the EKS guidance reckons with, else the first.
+
+    Raises:
+        ConfigError: nothing is known of the type's price, or of any of the fleet's.
+    """
+    runtime = config.runtimes[0]
+    fleet = runtime.fleet
+    name = instance_type or _priced(fleet.instance_types, prices)
+    if name is None or name not in prices.instances:
+        asked = name or f"any of {', '.join(fleet.instance_types)}"
+        raise ConfigError(
+            f"There is no price for {asked}; there are {', '.join(prices.instances)}, name one with --instance-type,"
+            " or bring your own list with --prices."
+        )
+    price = prices.instances[name]
+    volume = fleet.volume
+    return Machine(
+        instance_type=name,
+        spot_hour_usd=price.spot,
+        on_demand_hour_usd=price.on_demand,
+        on_demand_percentage=fleet.on_demand_percentage,
+        volume_gib=volume.size_gib,
+        volume_iops=volume.iops or 0,
+        volume_throughput=volume.throughput or 0,
+        initialized_gib=BOOT_GIB if volume.initialization_rate else 0.0,
+        has_public_address=not config.network.is_existing and config.network.egress is Egress.PUBLIC,
+    )
+
+
+def _priced(types: Sequence[str], prices: PriceList) -> str | None:
+    if COMPARED_TYPE in types and COMPARED_TYPE in prices.instances:
+        return COMPARED_TYPE
+    return next((name for name in types if name in prices.instances), None)
+
+
+def _is_built(runtime: RuntimeConfig) -> bool:
+    return runtime.type in (RuntimeType.SDWEBUI, RuntimeType.COMFYUI)
