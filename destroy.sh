@@ -1,3 +1,3 @@
 #!/bin/sh
-# Removes the service: ./destroy.sh --local stops what runs on this machine and leaves nothing behind.
+# Removes the service: from an AWS account, or with --local from this machine; -h for the options.
 exec "$(dirname "$0")/scripts/destroy.sh" "$@"

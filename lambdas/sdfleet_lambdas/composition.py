@@ -11,10 +11,10 @@ from datetime import timedelta
 from functools import cache, partial
 from threading import Lock
 
-from sdfleet.aws.artifact_store import S3ArtifactStore
 from sdfleet.aws.callback_secret import SsmCallbackSecret
 from sdfleet.aws.clients import Clients
 from sdfleet.aws.clock import SystemClock
+from sdfleet.aws.signed_links import artifact_store
 from sdfleet.aws.task_queue import SqsTaskQueue
 from sdfleet.aws.task_table import DynamoTaskStore
 from sdfleet.aws.topic import SnsTopic
@@ -62,7 +62,7 @@ def build(environ: Mapping[str, str]) -> Services:
     deployment = DeploymentEnvironment.from_env(environ)
     handlers = HandlerEnvironment.from_env(environ)
     clients = Clients()
-    artifacts = S3ArtifactStore(clients.s3)
+    artifacts = artifact_store(clients, deployment)
     clock = SystemClock()
     return Services(
         deployment=deployment,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from sdfleet_local.chaos.schedule import RUNTIME_FAULTS, ChaosOptions, FaultKind, build_schedule
+from sdfleet_local.chaos.schedule import COMFYUI_FAULTS, RUNTIME_FAULTS, ChaosOptions, FaultKind, build_schedule
 
 OPTIONS = ChaosOptions(
     tasks=100, instances=2, seed=7, kills=10, sigterms=3, notices=6, pool_notices=2, rebalances=1, scale_ins=1,
@@ -25,6 +25,16 @@ def test_every_fault_comes_as_often_as_asked_for() -> None:
     assert counts[FaultKind.NOTICE] + counts[FaultKind.POOL_NOTICE] == 6
     assert counts[FaultKind.POOL_NOTICE] == 2
     assert {kind: counts[kind] for kind in RUNTIME_FAULTS} == dict.fromkeys(RUNTIME_FAULTS, 2)
+
+
+def test_a_real_comfyui_meets_what_can_be_done_to_a_process() -> None:
+    counts = Counter(
+        fault.kind for fault in build_schedule(replace(OPTIONS, comfyui_command="start.sh", runtime_faults=10))
+    )
+    assert {kind: counts[kind] for kind in FaultKind if kind.startswith("runtime")} == {
+        **dict.fromkeys((*RUNTIME_FAULTS, *COMFYUI_FAULTS), 0),
+        **dict.fromkeys(COMFYUI_FAULTS, 2),
+    }
 
 
 def test_the_faults_come_in_order_and_within_the_storm() -> None:

@@ -17,7 +17,7 @@ URL = "http://127.0.0.1:8188"
         (["deploy", "--local", "-b", "models"], "--bucket does not go with --local"),
         (["deploy", "--redo", "everything"], "'everything' is not one of"),
         (["deploy", "-t", "invokeai"], "'invokeai' is not one of"),
-        (["destroy"], "deploys local mode only"),
+        (["destroy", "prod", "--local"], "--local goes with neither"),
         (["deploy", "--local", "--runtime-url", URL], "--runtime-url needs --runtime-type"),
         (["deploy", "--local", "--runtime-url", URL, "--runtime-type", "test_pattern"], "needs --runtime-type"),
         (["deploy", "--local", "--runtime-type", "comfyui"], "--runtime-type comfyui needs --runtime-url"),

@@ -60,7 +60,7 @@ def prepare(request: DeployRequest) -> None:
     click.echo(f"The configuration is {config_file}.")
     journal = Journal(root, deployment_id)
     with journal.exclusively():
-        templates = synthesize(root, config_file, region, journal.path / "cdk.out")
+        templates = synthesize(root, deployment_id, config_file, region, journal.path / "cdk.out")
     for template in templates:
         click.echo(f"  {template.stat().st_size / 1024:6.0f} KiB  {template}")
     click.echo(f"{len(templates)} templates for {region} in {time.monotonic() - began:.0f} s; nothing was deployed.")

@@ -15,6 +15,8 @@ from sdfleet.aws.stacks import Stack
 from sdfleet.errors import DeploymentError
 from sdfleet_cli.deployment.session import Session
 
+#: As `sdfleet_cdk.app` reads them; importing it would start the CDK's JavaScript.
+CONFIG_CONTEXT, REGION_CONTEXT, DEPLOYMENT_CONTEXT = "config", "region", "deploymentId"
 #: npm's `latest` does not read what the pinned library writes; this one does.
 CDK_PACKAGE = "aws-cdk@2.1148.1"
 #: A rollback that failed can be continued by hand only; everything else is CloudFormation's or the CDK's to mend.
@@ -100,16 +102,26 @@ class CdkApp:
         if command is None:
             raise DeploymentError("The AWS CDK needs Node.js 20 or later with npm; install it.")
         self._session.run_tool(
-            [*command, *arguments, "--no-notices"],
+            [*command, *arguments, "--no-notices", *self._context()],
             cwd=self._session.root / "cdk",
-            environment=environment(self._session.config_file, self._session.account.region),
+            environment=environment(self._session.account.region),
             log_name=log_name,
             advice="see what it says above",
         )
 
+    def _context(self) -> list[str]:
+        session = self._session
+        values = app_context(session.deployment_id, session.config_file, session.account.region)
+        return [word for name, value in values.items() for word in ("-c", f"{name}={value}")]
 
-def environment(config_file: Path, region: str) -> dict[str, str]:
-    """What the CDK's processes find: this Python first, this region, this configuration."""
+
+def app_context(deployment_id: str, config_file: Path, region: str) -> dict[str, str]:
+    """What the app is told, by the names of `sdfleet_cdk.app`."""
+    return {CONFIG_CONTEXT: str(config_file.resolve()), REGION_CONTEXT: region, DEPLOYMENT_CONTEXT: deployment_id}
+
+
+def environment(region: str) -> dict[str, str]:
+    """What the CDK's processes find: this Python first, this region."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     return {
         **os.environ,
@@ -117,11 +129,10 @@ def environment(config_file: Path, region: str) -> dict[str, str]:
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
         "CDK_DEFAULT_REGION": region,
-        "SDFLEET_CONFIG": str(config_file.resolve()),
     }
 
 
-def synthesize(root: Path, config_file: Path, region: str, output: Path) -> list[Path]:
+def synthesize(root: Path, deployment_id: str, config_file: Path, region: str, output: Path) -> list[Path]:
     """Write the templates, without the CDK's command line, credentials or network; the files.
 
     Raises:
@@ -129,19 +140,21 @@ def synthesize(root: Path, config_file: Path, region: str, output: Path) -> list
     """
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir(parents=True)
+    # The command line reads cdk.json; the app alone does not.
+    flags = json.loads((root / "cdk" / "cdk.json").read_text())["context"]
+    context = {**flags, **app_context(deployment_id, config_file, region)}
     quiet = {f"JSII_SILENCE_WARNING_{what}_NODE_VERSION": "1" for what in ("UNTESTED", "END_OF_LIFE", "DEPRECATED")}
     made = subprocess.run(
         [sys.executable, "-m", "sdfleet_cdk"],
         cwd=root / "cdk",
-        env={**environment(config_file, region), "CDK_OUTDIR": str(output), **quiet},
+        env={**environment(region), **quiet, "CDK_OUTDIR": str(output), "CDK_CONTEXT_JSON": json.dumps(context)},
         capture_output=True,
         text=True,
         check=False,
     )
     templates = sorted(output.rglob("*.template.json"))
     if made.returncode or not templates:
-        lines = [line for line in made.stderr.splitlines() if line.strip()] or ["it said nothing"]
-        raise DeploymentError(f"The template could not be made: {lines[-1].strip()}")
-    for template in templates:
-        json.loads(template.read_text())
+        lines = [line.strip() for line in made.stderr.splitlines() if line.strip()] or ["it said nothing"]
+        # The app's own refusals are whole sentences; anything else ends with its cause.
+        raise DeploymentError(f"The template could not be made: {lines[0] if made.returncode == 2 else lines[-1]}")
     return templates

@@ -41,23 +41,34 @@ class FirstRelease:
             return {}
         version, store = first_version(session), _store(session)
         for runtime in waiting:
-            record = {
-                "version": version,
-                "scheduler_image": _pinned(session, runtime.images.scheduler, "scheduler", version),
-                "runtime_image": None
-                if runtime.type is RuntimeType.TEST_PATTERN
-                else _pinned(session, runtime.images.runtime, runtime.name, version),
-                "ami_id": runtime.fleet.ami_id,
-                "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-                "created_by": session.account.caller_arn,
-            }
             # The record first: a version that is named somewhere has one.
-            if store.read(runtime.name, f"releases/{version}") is None:
-                store.write(runtime.name, f"releases/{version}", json.dumps(record))
+            write_record(session, runtime, version)
             store.write(runtime.name, "deployment-status", "stable")
             store.write(runtime.name, "image-version", version)
             session.note(f"{runtime.name}: {version}")
         return {"version": version}
+
+
+def write_record(session: Session, runtime: RuntimeConfig, version: str) -> None:
+    """Record a release with the digests of its images, once: an existing record stays.
+
+    Raises:
+        DeploymentError: an image of it is not in ECR.
+    """
+    store = _store(session)
+    if store.read(runtime.name, f"releases/{version}") is not None:
+        return
+    record = {
+        "version": version,
+        "scheduler_image": _pinned(session, runtime.images.scheduler, "scheduler", version),
+        "runtime_image": None
+        if runtime.type is RuntimeType.TEST_PATTERN
+        else _pinned(session, runtime.images.runtime, runtime.name, version),
+        "ami_id": runtime.fleet.ami_id,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created_by": session.account.caller_arn,
+    }
+    store.write(runtime.name, f"releases/{version}", json.dumps(record))
 
 
 def runtimes_without_release(session: Session) -> list[RuntimeConfig]:

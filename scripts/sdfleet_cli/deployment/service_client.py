@@ -13,6 +13,7 @@ import httpx
 
 from sdfleet.aws.clients import Clients
 from sdfleet.aws.operator_errors import explained
+from sdfleet.domain.task import RuntimeType
 from sdfleet.errors import DeploymentError
 
 _POLL_S = 2.0
@@ -37,6 +38,12 @@ class Outcome:
         return self.status == "succeeded"
 
 
+@dataclass(frozen=True)
+class ServedRuntime:
+    name: str
+    type: RuntimeType
+
+
 @dataclass
 class ServiceClient:
     endpoint: str
@@ -48,6 +55,15 @@ class ServiceClient:
             return self._request("GET", "health").is_success
         except DeploymentError:
             return False
+
+    def runtimes(self) -> list[ServedRuntime]:
+        """Raises:
+        DeploymentError: the service does not answer.
+        """
+        answer = self._request("GET", "v1alpha2/runtimes")
+        if not answer.is_success:
+            raise DeploymentError(f"The service answers {answer.status_code}: {_detail(answer)}")
+        return [ServedRuntime(one["name"], RuntimeType(one["type"])) for one in answer.json()["runtimes"]]
 
     def submit(self, task: Mapping[str, Any]) -> str:
         """Hand a v1alpha2 task in; its id.

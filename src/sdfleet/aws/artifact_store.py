@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sdfleet.aws.error_mapping import translated
 from sdfleet.domain import names
@@ -13,9 +13,19 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
+class BucketLinks(Protocol):
+    """Links to one bucket's objects that are not S3's."""
+
+    @property
+    def bucket(self) -> str: ...
+
+    def link(self, key: str, *, lifetime: timedelta) -> str: ...
+
+
 class S3ArtifactStore:
-    def __init__(self, client: S3Client) -> None:
+    def __init__(self, client: S3Client, *, links: BucketLinks | None = None) -> None:
         self._client = client
+        self._links = links
 
     def put(self, url: str, data: bytes, *, content_type: str) -> None:
         bucket, key = names.parse_s3_url(url)
@@ -46,6 +56,8 @@ class S3ArtifactStore:
 
     def link(self, url: str, *, lifetime: timedelta) -> str:
         bucket, key = names.parse_s3_url(url)
+        if self._links is not None and bucket == self._links.bucket:
+            return self._links.link(key, lifetime=lifetime)
         with translated():
             return self._client.generate_presigned_url(
                 "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=int(lifetime.total_seconds())

@@ -134,21 +134,6 @@ def bucket_region(client: S3Client, bucket: str) -> str | None:
 def create_private_bucket(client: S3Client, bucket: str, *, partition: str) -> None:
     """An encrypted bucket (S3's own default) that nobody else and no plain HTTP reaches."""
     region = client.meta.region_name
-    arn = f"arn:{partition}:s3:::{bucket}"
-    policy = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Sid": "TlsOnly",
-                "Effect": "Deny",
-                "Principal": "*",
-                # Everything is denied to whoever comes without TLS.
-                "Action": "s3:*",
-                "Resource": [arn, f"{arn}/*"],
-                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-            }
-        ],
-    }
     with explained():
         if region == "us-east-1":
             client.create_bucket(Bucket=bucket)
@@ -157,11 +142,6 @@ def create_private_bucket(client: S3Client, bucket: str, *, partition: str) -> N
                 Bucket=bucket,
                 CreateBucketConfiguration={"LocationConstraint": region},  # type: ignore[typeddict-item]
             )
-    secure_bucket(client, bucket, policy=json.dumps(policy))
-
-
-def secure_bucket(client: S3Client, bucket: str, *, policy: str) -> None:
-    with explained():
         client.put_public_access_block(
             Bucket=bucket,
             PublicAccessBlockConfiguration={
@@ -171,7 +151,6 @@ def secure_bucket(client: S3Client, bucket: str, *, policy: str) -> None:
                 "RestrictPublicBuckets": True,
             },
         )
-        client.put_bucket_policy(Bucket=bucket, Policy=policy)
         client.put_bucket_lifecycle_configuration(
             Bucket=bucket,
             LifecycleConfiguration={
@@ -185,3 +164,20 @@ def secure_bucket(client: S3Client, bucket: str, *, policy: str) -> None:
                 ]
             },
         )
+        # An embedded endpoint speaks plain HTTP: the policy would lock us out.
+        if client.meta.endpoint_url.startswith("https://"):
+            client.put_bucket_policy(Bucket=bucket, Policy=json.dumps(_tls_only(bucket, partition)))
+
+
+def _tls_only(bucket: str, partition: str) -> dict[str, object]:
+    arn = f"arn:{partition}:s3:::{bucket}"
+    statement = {
+        "Sid": "TlsOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        # Everything is denied to whoever comes without TLS.
+        "Action": "s3:*",
+        "Resource": [arn, f"{arn}/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    return {"Version": "2012-10-17", "Statement": [statement]}

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from sdfleet.config.section import AmiId, InstanceType, Section, SnapshotId, ZoneName
+from sdfleet.domain import scaling
 
 #: Two sizes of each: price-capacity-optimized needs several pools to choose from.
 DEFAULT_INSTANCE_TYPES = ("g5.xlarge", "g6.xlarge", "g4dn.xlarge", "g5.2xlarge", "g6.2xlarge", "g4dn.2xlarge")
@@ -37,12 +38,8 @@ class ScalingStep(Section):
     """Instances to add each time the queue is found there."""
 
 
-#: As the seed documents have it: 0-9: none, 10-49: one, 50-100: two, over 100: three.
-DEFAULT_STEPS = (
-    ScalingStep(from_messages=0, add_instances=0),
-    ScalingStep(from_messages=10, add_instances=1),
-    ScalingStep(from_messages=50, add_instances=2),
-    ScalingStep(from_messages=101, add_instances=3),
+DEFAULT_STEPS = tuple(
+    ScalingStep(from_messages=step.from_messages, add_instances=step.add) for step in scaling.DEFAULT_STEPS.steps
 )
 
 
@@ -50,10 +47,10 @@ class ScalingConfig(Section):
     """When the fleet grows and shrinks. From zero, one waiting message wakes one instance whatever the steps say."""
 
     steps: tuple[ScalingStep, ...] = Field(default=DEFAULT_STEPS, strict=False, min_length=1, max_length=20)
-    """By the queue's depth. The first begins at 0; CloudWatch allows 20."""
-    warmup_s: int = Field(default=300, ge=0, le=3600)
+    """By the queue's depth. The first begins at 0 and adds nothing; Auto Scaling allows 20."""
+    warmup_s: int = Field(default=int(scaling.DEFAULT_WARM_UP.total_seconds()), ge=0, le=3600)
     """Seconds from an instance's launch until it counts in full: boot, runtime and model, with room."""
-    cooldown_s: int = Field(default=300, ge=60, le=3600, multiple_of=60)
+    cooldown_s: int = Field(default=int(scaling.DEFAULT_IDLE_AFTER.total_seconds()), ge=60, le=3600, multiple_of=60)
     """Seconds, in whole minutes, for which nothing may wait or run before the fleet shrinks. A cold start costs
     more."""
     fast_scaler: bool = True
@@ -61,6 +58,10 @@ class ScalingConfig(Section):
     gpu_utilisation_target: int | None = Field(default=None, ge=10, le=95)
     """Percent: also keep the fleet's mean GPU utilisation near it. null: by the queue alone, which is enough for
     most."""
+
+    @property
+    def step_table(self) -> scaling.StepTable:
+        return scaling.StepTable(tuple(scaling.Step(step.from_messages, step.add_instances) for step in self.steps))
 
     @property
     def warmup(self) -> timedelta:

@@ -45,11 +45,17 @@ def _step_problems(path: Path, steps: Any) -> list[Problem]:
         return []
     if bounds[0] != 0:
         return [Problem((*path, 0, "fromMessages"), f"is {bounds[0]}; the first step must begin at 0")]
-    return [
+    problems = [
         Problem((*path, index, "fromMessages"), f"is {later}; each step must begin above the one before it ({earlier})")
         for index, (earlier, later) in enumerate(pairwise(bounds), start=1)
         if later <= earlier
     ]
+    additions = [step.get("addInstances") for step in steps]
+    if isinstance(additions[0], int) and additions[0] > 0:
+        problems.append(Problem((*path, 0, "addInstances"), f"is {additions[0]}; no message must add no instance"))
+    elif all(addition == 0 for addition in additions):
+        problems.append(Problem(path, "adds no instance in any step; give one of them addInstances above 0"))
+    return problems
 
 
 def _volume_problems(path: Path, volume: Mapping[str, Any]) -> list[Problem]:
@@ -63,7 +69,7 @@ def _volume_problems(path: Path, volume: Mapping[str, Any]) -> list[Problem]:
         problems.append(Problem((*path, "iops"), f"is {iops}; gp3 has at least {_INCLUDED_IOPS}, at no extra price"))
     if throughput is not None and kind != "gp3":
         problems.append(Problem((*path, "throughput"), "is for gp3 only; set it to null, or use gp3"))
-    elif isinstance(throughput, int) and throughput > (most := _THROUGHPUT_PER_IOPS * (iops or _INCLUDED_IOPS)):
+    elif isinstance(throughput, int) and throughput > (most := _THROUGHPUT_PER_IOPS * max(iops or 0, _INCLUDED_IOPS)):
         problems.append(
             Problem((*path, "throughput"), f"is {throughput}; with these iops gp3 gives at most {most:g}, raise iops")
         )

@@ -37,6 +37,7 @@ _MEANINGS = {
     "bool_type": "true or false",
     "enum": "{expected}",
     "tuple_type": "a list",
+    "dict_type": "a mapping of keys to values",
     "model_type": "a mapping of keys to values",
     "model_attributes_type": "a mapping of keys to values",
     "greater_than": "more than {gt:g}",
