@@ -28,11 +28,13 @@ class LocalTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         timeout = request.extensions.get("timeout", {})
         body = await request.aread()
+        # A name and password in it are in a header by now, and aiohttp refuses to have both.
+        url = request.url.copy_with(userinfo=b"") if request.url.userinfo else request.url
         try:
             async with self._opened().request(
                 request.method,
                 # As httpx has quoted it.
-                URL(str(request.url), encoded=True),
+                URL(str(url), encoded=True),
                 headers=request.headers.multi_items(),
                 data=body or None,
                 allow_redirects=False,

@@ -96,6 +96,13 @@ async def test_a_redirect_is_an_answer() -> None:
     assert len(server.requests) == 1
 
 
+async def test_a_name_and_password_of_the_address_are_sent() -> None:
+    server = Server(lambda _: plain(b""))
+    async with connected(server) as client:
+        await client.get(client.base_url.copy_with(userinfo=b"me:secret"))
+    assert b"authorization: basic bwu6c2vjcmv0" in server.requests[0].lower()
+
+
 async def test_a_job_whose_connection_is_lost_is_not_sent_again() -> None:
     server = Server(lambda request: plain(b"") if b"GET" in request else None)
     async with connected(server) as client:
