@@ -9,7 +9,7 @@ from datetime import timedelta
 import httpx
 
 from sdfleet.errors import ServiceUnavailable
-from sdfleet_scheduler.local_transport import LocalTransport
+from sdfleet_scheduler.local_transport import LocalClient
 
 #: Where every EC2 instance finds it.
 DEFAULT_ENDPOINT = "http://169.254.169.254"
@@ -73,5 +73,4 @@ class InstanceMetadata:
 
 def metadata_client(endpoint: str | None) -> httpx.AsyncClient:
     base_url = endpoint or DEFAULT_ENDPOINT
-    transport = LocalTransport(keepalive=KEEPALIVE)
-    return httpx.AsyncClient(base_url=base_url, timeout=TIMEOUT_S, transport=transport, trust_env=False)
+    return LocalClient(base_url, keepalive=KEEPALIVE, timeout=TIMEOUT_S)

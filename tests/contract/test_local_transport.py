@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from sdfleet.domain.retry import FailureKind
-from sdfleet_scheduler.local_transport import LocalTransport
+from sdfleet_scheduler.local_transport import LocalClient
 from sdfleet_scheduler.runtimes.base import RuntimeFailure
 from sdfleet_scheduler.runtimes.connection import translated
 
@@ -57,13 +57,10 @@ class Server:
 
 
 @asynccontextmanager
-async def connected(server: Server, *, timeout_s: float | None = 5.0) -> AsyncIterator[httpx.AsyncClient]:
+async def connected(server: Server, *, timeout_s: float = 5.0) -> AsyncIterator[httpx.AsyncClient]:
     listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
-    transport = LocalTransport(keepalive=timedelta(seconds=3))
-    async with httpx.AsyncClient(
-        base_url=f"http://127.0.0.1:{port}", transport=transport, timeout=timeout_s, trust_env=False
-    ) as client:
+    async with LocalClient(f"http://127.0.0.1:{port}", keepalive=timedelta(seconds=3), timeout=timeout_s) as client:
         yield client
     listening.close()
 
@@ -123,8 +120,7 @@ async def test_an_answer_cut_short_is_an_error() -> None:
 async def test_nobody_listening_is_a_connect_error() -> None:
     async with connected(Server(lambda _: None)) as client:
         port = client.base_url.port
-    transport = LocalTransport(keepalive=timedelta(seconds=3))
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", transport=transport) as client:
+    async with LocalClient(f"http://127.0.0.1:{port}", keepalive=timedelta(seconds=3), timeout=1.0) as client:
         with pytest.raises(httpx.ConnectError):
             await client.get("/")
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import httpx
 
-from sdfleet_scheduler.local_transport import LocalTransport
+from sdfleet_scheduler.local_transport import LocalClient
 from sdfleet_scheduler.runtimes.base import RuntimeFailure
 
 #: The server is on this machine: it accepts at once or not at all.
@@ -20,13 +20,8 @@ KEEPALIVE = timedelta(seconds=3)
 
 def local_client(base_url: str) -> httpx.AsyncClient:
     """A client without a read timeout: how long a job may take is its task's affair."""
-    return httpx.AsyncClient(
-        base_url=base_url,
-        timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT.total_seconds()),
-        transport=LocalTransport(keepalive=KEEPALIVE),
-        # A proxy of the environment has no way to this machine's loopback.
-        trust_env=False,
-    )
+    timeout = httpx.Timeout(None, connect=CONNECT_TIMEOUT.total_seconds())
+    return LocalClient(base_url, keepalive=KEEPALIVE, timeout=timeout)
 
 
 @contextmanager
