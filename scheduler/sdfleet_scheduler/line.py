@@ -19,8 +19,8 @@ LEAST_LEAD = timedelta(seconds=1)
 LONGEST_LEAD = timedelta(seconds=10)
 #: A second in line that has waited this long is given back: the first takes longer than it looked.
 LONGEST_WAIT = timedelta(seconds=20)
-#: How often an estimate is looked at again. Nothing tells when a prediction comes true.
-LOOK = timedelta(seconds=0.1)
+#: How often an estimate is looked at again: nothing tells when a prediction comes true. A quarter of the least lead.
+LOOK = timedelta(seconds=0.25)
 
 
 class Ticket:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import timedelta
 
 import httpx
 
 from sdfleet.errors import ServiceUnavailable
+from sdfleet_scheduler.local_transport import LocalClient
 
 #: Where every EC2 instance finds it.
 DEFAULT_ENDPOINT = "http://169.254.169.254"
@@ -17,6 +19,8 @@ ENDPOINT_VARIABLE = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
 TOKEN_LIFETIME_S = 21_600
 #: It answers in milliseconds; where there is none (not EC2) a start must not hang on it.
 TIMEOUT_S = 2.0
+#: Longer than the time between two polls.
+KEEPALIVE = timedelta(seconds=10)
 
 INSTANCE_ID = "instance-id"
 RELEASE_TAG = "tags/instance/sdfleet-release"
@@ -71,6 +75,4 @@ class InstanceMetadata:
 
 def metadata_client(endpoint: str | None) -> httpx.AsyncClient:
     base_url = endpoint or DEFAULT_ENDPOINT
-    # Plain HTTP by nature: loading the certificate authorities would be a tenth of a second for nothing.
-    is_https = base_url.startswith("https:")
-    return httpx.AsyncClient(base_url=base_url, timeout=TIMEOUT_S, trust_env=False, verify=is_https)
+    return LocalClient(base_url, keepalive=KEEPALIVE, timeout=TIMEOUT_S)

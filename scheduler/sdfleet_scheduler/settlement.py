@@ -6,7 +6,8 @@ Each step is repeatable: a crash between any two is replayed from the record wit
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -33,6 +34,8 @@ log = logs.get_logger(__name__)
 
 #: AWS hiccups last seconds. After this the message is left to come back; the work of a minute is lost, not the task.
 RETRY_FOR_S = 60
+#: Before the second call at most; random, so that not all instances come back at once.
+FIRST_PAUSE_S = 0.2
 #: A batch of 64 pictures must not open 64 connections.
 PARALLEL_UPLOADS = 8
 #: Files in the record: at about 400 bytes each half of DynamoDB's 400 KB item. All of them are in the `.out`.
@@ -67,8 +70,9 @@ class Settlement:
         output_url = names.s3_url(
             self._deployment.output_bucket, names.output_key(task.prefix, task.id, run.message.run)
         )
-        output = await offload(written_output, generation.output, [artifact.url for artifact in artifacts])
-        await self._put(output_url, output, "application/json")
+        await _persistently(
+            offload, self._put_output, output_url, generation.output, [artifact.url for artifact in artifacts]
+        )
         await self._end(
             run,
             lambda current: transitions.succeed(
@@ -118,12 +122,7 @@ class Settlement:
         """The rest of a terminal task's settlement."""
         task = record.task
         if task.notified_at is None:
-            links = [
-                await offload(self._artifacts.link, artifact.url, lifetime=self._link_lifetime)
-                for artifact in task.artifacts[: answers.MAX_LISTED_OUTPUTS]
-            ]
-            attributes = answers.notice_attributes(task)
-            await _persistently(offload, self._result_topic.publish, answers.notice(task, image_link=links), attributes)
+            await _persistently(offload, self._publish_notice, task)
             await _persistently(
                 record.update, lambda current: transitions.notified(current, run=task.run, now=self._clock.now())
             )
@@ -154,11 +153,20 @@ class Settlement:
         key = names.artifact_key(task.prefix, task.id, task.run, number, extension)
         url = names.s3_url(self._deployment.output_bucket, key)
         async with self._uploads:
-            await self._put(url, file.data, content_type)
+            await _persistently(offload, self._artifacts.put, url, file.data, content_type=content_type)
         return Artifact(key=key, url=url, content_type=content_type, size_bytes=len(file.data))
 
-    async def _put(self, url: str, data: bytes, content_type: str) -> None:
-        await _persistently(offload, self._artifacts.put, url, data, content_type=content_type)
+    # These two wait and compute: call them through `offload`.
+
+    def _put_output(self, url: str, output: Any, artifact_urls: Sequence[str]) -> None:
+        self._artifacts.put(url, written_output(output, artifact_urls), content_type="application/json")
+
+    def _publish_notice(self, task: Task) -> None:
+        links = [
+            self._artifacts.link(artifact.url, lifetime=self._link_lifetime)
+            for artifact in task.artifacts[: answers.MAX_LISTED_OUTPUTS]
+        ]
+        self._result_topic.publish(answers.notice(task, image_link=links), answers.notice_attributes(task))
 
 
 #: What the signatures cannot tell: text and latents of a workflow.
@@ -186,6 +194,11 @@ async def _persistently(function: Callable[..., Any], *args: Any, **kwargs: Any)
     Raises:
         ServiceUnavailable: it never did.
     """
+    try:
+        return await function(*args, **kwargs)
+    except ServiceUnavailable:
+        # tenacity comes in late: setting it up takes longer than the whole call.
+        await asyncio.sleep(random.uniform(0, FIRST_PAUSE_S))
     retrying = tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception_type(ServiceUnavailable),
         wait=tenacity.wait_random_exponential(multiplier=0.2, max=5),

@@ -10,6 +10,8 @@ import httpx
 
 from sdfleet.domain.task import JsonObject
 from sdfleet.errors import SdfleetError
+from sdfleet_scheduler.local_transport import LocalClient
+from sdfleet_scheduler.runtimes.connection import KEEPALIVE
 
 #: Requests took a second while a model was loading; a swapping machine takes longer. The hang watchdog is elsewhere.
 REQUEST_TIMEOUT_S = 60.0
@@ -44,10 +46,7 @@ class Place(StrEnum):
 
 def comfyui_client(base_url: str) -> httpx.AsyncClient:
     timeout = httpx.Timeout(REQUEST_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
-    # A proxy for the outer world must not stand between us and a server on this machine, and reading the
-    # authorities' certificates takes longer than a small workflow.
-    is_https = base_url.lower().startswith("https:")
-    return httpx.AsyncClient(base_url=base_url, timeout=timeout, verify=is_https, trust_env=False)
+    return LocalClient(base_url, keepalive=KEEPALIVE, timeout=timeout)
 
 
 class ComfyUiServer:

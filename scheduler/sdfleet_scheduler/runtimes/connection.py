@@ -8,12 +8,11 @@ from datetime import timedelta
 
 import httpx
 
+from sdfleet_scheduler.local_transport import LocalClient
 from sdfleet_scheduler.runtimes.base import RuntimeFailure
 
 #: The server is on this machine: it accepts at once or not at all.
 CONNECT_TIMEOUT = timedelta(seconds=5)
-#: One chunk of a request of tens of megabytes, to a server whose interpreter is loading a model.
-WRITE_TIMEOUT = timedelta(seconds=60)
 #: The WebUI closes an idle connection after 5 s. Reusing one in that moment loses the request, and nobody could say
 #: whether it had begun: let go of it well before.
 KEEPALIVE = timedelta(seconds=3)
@@ -21,17 +20,8 @@ KEEPALIVE = timedelta(seconds=3)
 
 def local_client(base_url: str) -> httpx.AsyncClient:
     """A client without a read timeout: how long a job may take is its task's affair."""
-    return httpx.AsyncClient(
-        base_url=base_url,
-        timeout=httpx.Timeout(
-            connect=CONNECT_TIMEOUT.total_seconds(), read=None, write=WRITE_TIMEOUT.total_seconds(), pool=None
-        ),
-        limits=httpx.Limits(keepalive_expiry=KEEPALIVE.total_seconds()),
-        # Reading the authorities' certificates takes longer than a small job; plain HTTP has no use for them.
-        verify=base_url.lower().startswith("https:"),
-        # A proxy of the environment has no way to this machine's loopback.
-        trust_env=False,
-    )
+    timeout = httpx.Timeout(None, connect=CONNECT_TIMEOUT.total_seconds())
+    return LocalClient(base_url, keepalive=KEEPALIVE, timeout=timeout)
 
 
 @contextmanager

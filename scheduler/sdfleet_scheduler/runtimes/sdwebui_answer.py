@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pybase64
+
 from sdfleet.domain.content import decode_image, sniff
 from sdfleet.domain.task import JsonObject, TaskType
 from sdfleet_scheduler.runtimes.base import FileReference, Generation, OutputFile, RuntimeFailure
@@ -82,8 +84,17 @@ def _text(value: Any) -> str | None:
 
 
 def _file(image: Any, name: str | None) -> OutputFile:
-    data = decode_image(image) if isinstance(image, str) else None
+    data = _decoded(image) if isinstance(image, str) else None
     kind = sniff(data) if data else None
     if data is None or kind is None:
         raise RuntimeFailure.transient("bad_answer", "The WebUI's answer holds a picture that cannot be decoded.")
     return OutputFile(data=data, name=name, content_type=kind[1])
+
+
+def _decoded(text: str) -> bytes | None:
+    try:
+        # A twentieth of the standard library's time, which is milliseconds for a picture.
+        return pybase64.b64decode(text, validate=True) or None
+    except ValueError:
+        # A data URI, or lines: what an extension may make of it.
+        return decode_image(text)

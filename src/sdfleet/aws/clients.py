@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
 from botocore.config import Config
+from botocore.utils import get_environ_proxies
+
+from sdfleet.aws.connections import Connections
+from sdfleet.aws.direct_calls import with_direct_calls
 
 if TYPE_CHECKING:
     from mypy_boto3_apigateway import APIGatewayClient
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_ssm import SSMClient
     from mypy_boto3_sts import STSClient
+
+C = TypeVar("C")
 
 #: A new connection inside a region takes milliseconds; the SDK's 60 s are half of a Spot notice.
 CONNECT_TIMEOUT_S = 5
@@ -67,18 +73,19 @@ class Clients:
         """`has_credentials=False`: an endpoint that asks for none; the SDK insists on having some."""
         self._session = boto3.session.Session(region_name=region, **({} if has_credentials else _NO_CREDENTIALS))
         self._endpoint_url = endpoint_url
+        self._connections = Connections(connect_timeout_s=CONNECT_TIMEOUT_S, read_timeout_s=READ_TIMEOUT_S)
 
     @cached_property
     def sqs(self) -> SQSClient:
-        return self._session.client("sqs", endpoint_url=self._endpoint_url, config=_CONFIG)
+        return self._direct(self._session.client("sqs", endpoint_url=self._endpoint_url, config=_CONFIG))
 
     @cached_property
     def sns(self) -> SNSClient:
-        return self._session.client("sns", endpoint_url=self._endpoint_url, config=_CONFIG)
+        return self._direct(self._session.client("sns", endpoint_url=self._endpoint_url, config=_CONFIG))
 
     @cached_property
     def dynamodb(self) -> DynamoDBClient:
-        return self._session.client("dynamodb", endpoint_url=self._endpoint_url, config=_CONFIG)
+        return self._direct(self._session.client("dynamodb", endpoint_url=self._endpoint_url, config=_CONFIG))
 
     @cached_property
     def ssm(self) -> SSMClient:
@@ -111,7 +118,15 @@ class Clients:
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )
-        return self._session.client("s3", endpoint_url=self._endpoint_url, config=_CONFIG.merge(config))
+        return self._direct(self._session.client("s3", endpoint_url=self._endpoint_url, config=_CONFIG.merge(config)))
+
+    def _direct(self, client: C) -> C:
+        """`client`, its frequent calls made the short way where nothing stands between us and AWS."""
+        credentials = self._session.get_credentials()
+        url: str = getattr(client, "meta").endpoint_url  # noqa: B009  no protocol is common to the typed clients
+        if credentials is None or get_environ_proxies(url):
+            return client
+        return with_direct_calls(client, credentials, self._connections, user_agent=USER_AGENT)
 
     # What the deployment's commands need beside that.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -77,13 +76,13 @@ def to_item(task: Task) -> dict[str, Attribute]:
         "expires_at": _text(sortable(task.expires_at)),
         "timeout_s": _number(task.timeout.total_seconds()),
         "max_attempts": _number(task.max_attempts),
-        "options": _json(asdict(task.options)),
+        "options": _json(vars(task.options)),
         "status": _text(task.status),
         "attempt": _number(task.attempt),
         "losses": _number(task.losses),
         "progress": _number(task.progress),
         "cancel_requested": {"BOOL": task.cancel_requested},
-        "artifacts": _json([asdict(artifact) for artifact in task.artifacts]),
+        "artifacts": _json([vars(artifact) for artifact in task.artifacts]),
         "revision": _number(task.revision),
     }
     for name, text in (
@@ -102,9 +101,9 @@ def to_item(task: Task) -> dict[str, Attribute]:
         if time is not None:
             item[name] = _text(sortable(time))
     if task.claim is not None:
-        item["claim"] = _json({**asdict(task.claim), "lease_until": sortable(task.claim.lease_until)})
+        item["claim"] = _json({**vars(task.claim), "lease_until": sortable(task.claim.lease_until)})
     if task.error is not None:
-        item["error"] = _json(asdict(task.error))
+        item["error"] = _json(vars(task.error))
     due = transitions.due_at(task)
     if due is not None:
         item[DUE_SHARD] = _text(_shard(task.id))

@@ -55,7 +55,9 @@ class Draft:
 
     def refused(self, errors: Iterable[FieldError]) -> Draft:
         """The draft with more that is wrong with it, `MAX_ERRORS` in all; the same thing is said once."""
-        more = (replace(error, path=error.path[:LONGEST_PATH]) for error in errors)
+        more = [replace(error, path=error.path[:LONGEST_PATH]) for error in errors]
+        if not more:
+            return self
         return replace(self, errors=tuple(dict.fromkeys((*self.errors, *more)))[:MAX_ERRORS])
 
     def is_bad(self, path: str) -> bool:
