@@ -17,6 +17,8 @@ MAX_LINES = 400
 FORBIDDEN_NAMES = frozenset({"utils", "util", "helpers", "helper", "common", "misc", "manager", "data", "info"})
 #: scripts/*.sh only hand over to Python.
 MAX_SCRIPT_LINES = 15
+#: Their arguments are many files.
+_OF_FILES = frozenset({"shellcheck", "hadolint"})
 #: Where the templates are made for that are linted, unless the environment says otherwise.
 TEMPLATE_REGION = "us-west-2"
 
@@ -44,12 +46,14 @@ class Outcome:
 def main(pytest_arguments: list[str]) -> int:
     root = Path(os.environ.get("SDFLEET_ROOT", Path.cwd()))
     scripts = tuple(str(file.relative_to(root)) for file in _tracked(root) if _is_shell(file))
+    dockerfiles = tuple(str(file.relative_to(root)) for file in _tracked(root) if file.name == "Dockerfile")
     gates: list[Tool | Callable[[Path], list[str]]] = [
         Tool("ruff", ("check", ".")),
         Tool("ruff", ("format", "--check", ".")),
         Tool("mypy", ()),
         Tool("lint-imports", ()),
         Tool("shellcheck", scripts),
+        Tool("hadolint", dockerfiles),
         lint_templates,
         long_files,
         meaningless_names,
@@ -63,7 +67,7 @@ def main(pytest_arguments: list[str]) -> int:
 
 
 def run_tool(tool: Tool, root: Path) -> Outcome:
-    words = [tool.name, *(word for word in tool.arguments if tool.name != "shellcheck")]
+    words = [tool.name, *(word for word in tool.arguments if tool.name not in _OF_FILES)]
     name = " ".join(words)
     if not tool.path.exists():
         # Locally a convenience, in CI a hole.
