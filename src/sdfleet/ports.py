@@ -205,6 +205,9 @@ class ReleaseStore(Protocol):
 
     def write(self, runtime: str, name: str, value: str) -> None: ...
 
+    def create(self, runtime: str, name: str, value: str) -> bool:
+        """Write it unless it is there; False: it is, and stays as it was."""
+
 
 @dataclass(frozen=True)
 class FleetState:

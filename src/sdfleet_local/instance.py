@@ -21,6 +21,7 @@ from sdfleet_local.child import Child
 from sdfleet_local.imds import InstanceMetadata, MetadataListener
 from sdfleet_local.loopback import free_port
 from sdfleet_local.processes import ProcessIdentity
+from sdfleet_local.snapshots import environment_of
 
 #: A process on this machine answers at once or is too busy to be ready.
 _PROBE_TIMEOUT_S = 1.0
@@ -197,6 +198,8 @@ class SchedulerLauncher:
     region: str
     logs: Path
     scratch: Path
+    #: Snapshots by version; None: every instance runs the checkout.
+    releases: Path | None = None
 
     def launch(self, runtime: str, instance_id: str) -> SchedulerInstance:
         metadata = InstanceMetadata(
@@ -214,6 +217,8 @@ class SchedulerLauncher:
             # An instance that is killed cannot tidy up; its disk goes with it.
             "TMPDIR": str(scratch),
         }
+        if self.releases is not None:
+            environment |= environment_of(self.releases, metadata.release, self.aws_environment)
         process = child.start("sdfleet_scheduler", environment=environment, log_file=self.logs / f"{instance_id}.log")
         return SchedulerInstance(
             instance_id,

@@ -44,6 +44,8 @@ class LocalDirectory:
         self.scratch = self.path / "scratch"
         #: A model directory for each runtime; kept from one deployment to the next.
         self.models = self.path / "models"
+        #: What its releases are made of, by version.
+        self.releases = self.path / "releases"
         self.outputs_file = self.path / "outputs.json"
         self._state_file = self.path / "state.json"
 
@@ -89,6 +91,8 @@ class LocalDirectory:
         self._state_file.unlink(missing_ok=True)
         self.outputs_file.unlink(missing_ok=True)
         shutil.rmtree(self.scratch, ignore_errors=True)
+        # Their records went with the endpoint.
+        shutil.rmtree(self.releases, ignore_errors=True)
 
     def delete(self) -> None:
         """Leave nothing; `.sdfleet` goes too unless something else lives there."""

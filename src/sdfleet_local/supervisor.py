@@ -197,7 +197,14 @@ class Supervisor:
             environment = {**environment, "AWS_ENDPOINT_URL": self._plan.instance_endpoint_url}
         launcher = OwnRuntimeLauncher(
             SchedulerLauncher(
-                deployment, schedulers, environment, RELEASE, REGION, self._directory.logs, self._directory.scratch
+                deployment,
+                schedulers,
+                environment,
+                RELEASE,
+                REGION,
+                self._directory.logs,
+                self._directory.scratch,
+                self._directory.releases,
             )
         )
         return [

@@ -17,6 +17,13 @@ def test_a_parameter_is_read_as_it_was_last_written(releases: ReleaseStore) -> N
     assert releases.read("sdruntime", "image-version") == "2"
 
 
+def test_what_is_created_once_stays_as_it_was(releases: ReleaseStore) -> None:
+    assert releases.create("sdruntime", "releases/1.0.0", "first")
+    assert not releases.create("sdruntime", "releases/1.0.0", "second")
+    assert releases.read("sdruntime", "releases/1.0.0") == "first"
+    assert releases.create("comfyruntime", "releases/1.0.0", "another runtime's")
+
+
 def test_every_runtime_has_its_own(releases: ReleaseStore) -> None:
     releases.write("sdruntime", "image-version", "1")
     assert releases.read("comfyruntime", "image-version") is None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sdfleet.aws.error_mapping import translated
 from sdfleet.domain import names
-from sdfleet.errors import ObjectNotFound
+from sdfleet.errors import ObjectNotFound, RecordConflict
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
@@ -28,6 +28,14 @@ class SsmReleaseStore:
     def write(self, runtime: str, name: str, value: str) -> None:
         with translated():
             self._client.put_parameter(Name=self._path(runtime, name), Value=value, Type="String", Overwrite=True)
+
+    def create(self, runtime: str, name: str, value: str) -> bool:
+        try:
+            with translated():
+                self._client.put_parameter(Name=self._path(runtime, name), Value=value, Type="String")
+        except RecordConflict:
+            return False
+        return True
 
     def _path(self, runtime: str, name: str) -> str:
         return names.release_parameter(self._deployment_id, runtime, name)

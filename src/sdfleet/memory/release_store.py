@@ -17,3 +17,10 @@ class MemoryReleaseStore:
     def write(self, runtime: str, name: str, value: str) -> None:
         with self._lock:
             self._parameters[runtime, name] = value
+
+    def create(self, runtime: str, name: str, value: str) -> bool:
+        with self._lock:
+            if (runtime, name) in self._parameters:
+                return False
+            self._parameters[runtime, name] = value
+            return True

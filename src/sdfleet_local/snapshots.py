@@ -1,0 +1,58 @@
+"""Releases on this machine: each is a copy of the source that its instances run, made once and never changed.
+
+What `scripts/build-and-push-image.sh` makes of a container image on an account.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from sdfleet.domain.release import check_version
+from sdfleet.errors import DeploymentRefused
+
+#: What an api-scheduler is made of; directories of modules, under a checkout's root.
+_SOURCES = ("src/sdfleet", "scheduler/sdfleet_scheduler")
+
+
+def take_snapshot(root: Path, releases: Path, version: str) -> Path:
+    """Copy the checkout's scheduler and library under `releases`; returns the copy.
+
+    Raises:
+        DeploymentRefused: the version is there already, or does not serve as a name.
+    """
+    check_version(version)
+    target = releases / version
+    if target.exists():
+        raise refusal(version, str(target))
+    releases.mkdir(parents=True, exist_ok=True)
+    # Beside it, then under its name at once: a broken copy is never taken for a release.
+    with tempfile.TemporaryDirectory(dir=releases, prefix=".new-") as unfinished:
+        for source in _SOURCES:
+            shutil.copytree(
+                root / source,
+                Path(unfinished) / "release" / Path(source).name,
+                ignore=shutil.ignore_patterns("__pycache__"),
+            )
+        try:
+            (Path(unfinished) / "release").rename(target)
+        except OSError as error:
+            raise refusal(version, str(target)) from error
+    return target
+
+
+def refusal(version: str, where: str) -> DeploymentRefused:
+    return DeploymentRefused(f"{version} exists in {where} and never changes; choose another version.")
+
+
+def environment_of(releases: Path, release: str, inherited: Mapping[str, str]) -> dict[str, str]:
+    """What an instance of this release is told beside its settings; nothing where it runs the checkout itself."""
+    snapshot = releases / release
+    if not release or not snapshot.is_dir():
+        return {}
+    # Before whatever the checkout's own environment brings.
+    path = [str(snapshot), inherited.get("PYTHONPATH", "")]
+    return {"PYTHONPATH": os.pathsep.join(filter(None, path))}
