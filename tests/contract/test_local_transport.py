@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
 import httpx
@@ -58,11 +58,20 @@ class Server:
 
 @asynccontextmanager
 async def connected(server: Server, *, timeout_s: float = 5.0) -> AsyncIterator[httpx.AsyncClient]:
-    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+    served: list[asyncio.Task[None] | None] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.append(asyncio.current_task())
+        await server.serve(reader, writer)
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
     async with LocalClient(f"http://127.0.0.1:{port}", keepalive=timedelta(seconds=3), timeout=timeout_s) as client:
         yield client
     listening.close()
+    await asyncio.gather(*(task for task in served if task is not None))
 
 
 async def test_requests_share_a_connection_and_arrive_as_httpx_wrote_them() -> None:
