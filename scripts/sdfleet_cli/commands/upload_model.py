@@ -11,11 +11,11 @@ from sdfleet.aws.model_uploads import ModelUploads
 from sdfleet.config import load
 from sdfleet.errors import DeploymentError
 from sdfleet_cli.console import HELP_NAMES, checkout_root, plain_errors
-from sdfleet_cli.deployment.local_place import local_clients
 from sdfleet_cli.deployment.model_layout import FOLDERS, Placed, placed_files
 from sdfleet_cli.deployment.model_steps import Reporter
 from sdfleet_cli.deployment.model_transfer import read_file, upload
 from sdfleet_cli.deployment.place import LOCAL, find_place
+from sdfleet_cli.reach import reach
 
 
 @click.command("upload-model", context_settings=HELP_NAMES)
@@ -62,7 +62,7 @@ def _destination(deployment_id: str | None, bucket: str | None, region: str | No
         local = bucket or configured
         if local is None:
             raise DeploymentError(f"Local mode has no model bucket: set modelBucketArn in {file} and start it again.")
-        return local_clients(), local
+        return reach(LOCAL, region).clients, local
     if bucket is not None:
         return Clients(region=region), bucket
     place = find_place(deployment_id=deployment_id, region=region)
