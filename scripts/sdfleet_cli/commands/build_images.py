@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import re
+import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from sdfleet.aws.container_registry import ContainerRegistry
-from sdfleet.errors import DeploymentRefused
-from sdfleet_cli.console import HELP_NAMES, plain_errors
-from sdfleet_cli.deployment.first_release import write_record
-from sdfleet_cli.deployment.image_steps import build_images as build
-from sdfleet_cli.deployment.image_steps import builds_of
-from sdfleet_cli.deployment.place import find_place
+from sdfleet.domain.release import VERSION, Release
+from sdfleet_cli.console import HELP_NAMES, checkout_root, local_deployment, plain_errors
+from sdfleet_cli.deployment.first_release import source_commit
+from sdfleet_cli.deployment.new_release import ALL_RUNTIMES, NewRelease, plan_release
+from sdfleet_cli.deployment.place import LOCAL, find_place
 from sdfleet_cli.deployment.session import DeployOptions, Session
-
-#: What a container image's tag may be (OCI Distribution Specification, tags).
-_VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+from sdfleet_cli.fleets import find_fleets
+from sdfleet_local.snapshots import refusal, take_snapshot
 
 
 @click.command("build-images", context_settings=HELP_NAMES)
@@ -30,6 +28,14 @@ _VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Configuration file.  [default: config/config.yaml]",
 )
+@click.option(
+    "--runtime",
+    "with_runtimes",
+    is_flag=False,
+    flag_value=ALL_RUNTIMES,
+    metavar="[NAME]",
+    help="Build the runtimes' images too, or that of this runtime.  [default: they stay those of the present release]",
+)
 @click.option("--on-aws", "is_built_on_aws", is_flag=True, help="Build on the account (CodeBuild).")
 @click.option("-d", "--dry-run", is_flag=True, help="Say what would be built, and build nothing.")
 def build_images(
@@ -37,34 +43,66 @@ def build_images(
     version: str,
     region: str | None,
     config_file: Path | None,
+    with_runtimes: str | None,
     is_built_on_aws: bool,
     dry_run: bool,
 ) -> None:
     """Build the container images of a new version, push them to ECR, and record the release.
 
-    The fleets go on with the version that they have. A version that exists is refused: it never changes.
+    The fleets go on with the version that they have. A version that exists is refused: it never changes. Of the
+    deployment `local` a version is a copy of the scheduler's source.
     """
-    if _VERSION.fullmatch(version) is None:
-        raise click.UsageError("VERSION must be 1 to 128 letters, digits, dots, hyphens and underscores, such as 1.2.0")
+    if VERSION.fullmatch(version) is None:
+        raise click.UsageError("VERSION must be 1 to 64 letters, digits, dots, hyphens and underscores, such as 1.2.0")
     with plain_errors():
+        if deployment_id == LOCAL:
+            if is_built_on_aws or with_runtimes is not None:
+                raise click.UsageError("local has no container images; leave out --on-aws and --runtime")
+            _snapshot(version, dry_run=dry_run)
+            return
         place = find_place(deployment_id=deployment_id, region=region, config_file=config_file)
         session = Session(
             place.root, place.deployment_id, place.config_file, place.account, place.clients, place.journal,
             DeployOptions(is_built_on_aws=is_built_on_aws),
         )  # fmt: skip
-        builds = builds_of(session.deployment_id, session.config)
-        registry = ContainerRegistry(session.clients.ecr)
-        present = [one.repository for one in builds if registry.digest(one.repository, version) is not None]
-        if builds and len(present) == len(builds):
-            raise DeploymentRefused(
-                f"{version} exists in {', '.join(present)} and never changes; choose another version."
-            )
+        planned = plan_release(session, version, with_runtimes=with_runtimes)
         if dry_run:
-            for one in builds:
-                click.echo(f"Would build {one.dockerfile} as {session.account.registry}/{one.repository}:{version}")
+            _describe(session, planned)
             return
         with session.journal.exclusively():
-            build(session, version)
-            for runtime in session.config.runtimes:
-                write_record(session, runtime, version)
-                click.echo(f"{runtime.name}: release {version} is recorded")
+            for runtime in planned.make(session):
+                click.echo(f"{runtime}: release {version} is recorded")
+        click.echo(f"To move to it: scripts/deploy-new-version.sh {deployment_id} {version}")
+
+
+def _describe(session: Session, planned: NewRelease) -> None:
+    for one in planned.builds:
+        click.echo(f"Would build {one.dockerfile} as {session.account.registry}/{one.repository}:{planned.version}")
+    for runtime, image in planned.kept.items():
+        click.echo(f"Would keep {image} for {runtime}")
+
+
+def _snapshot(version: str, *, dry_run: bool) -> None:
+    """Raises:
+    DeploymentRefused: the version exists.
+    RefusedByState: local mode does not run.
+    """
+    directory = local_deployment().directory
+    by, fleets = find_fleets(LOCAL, region=None, runtime=None)
+    if any(fleet.releases.read(fleet.runtime, f"releases/{version}") is not None for fleet in fleets):
+        raise refusal(version, LOCAL)
+    if dry_run:
+        click.echo(f"Would copy the scheduler's source to {directory.releases / version}")
+        return
+    snapshot = take_snapshot(checkout_root(), directory.releases, version)
+    release = Release(
+        version=version,
+        created_at=datetime.now(UTC).replace(microsecond=0),
+        created_by=by,
+        scheduler_image=str(snapshot),
+        commit=source_commit(checkout_root()),
+    )
+    for fleet in fleets:
+        fleet.releases.create(fleet.runtime, f"releases/{version}", json.dumps(release.to_json()))
+        click.echo(f"{fleet.runtime}: release {version} is recorded")
+    click.echo(f"To move to it: scripts/deploy-new-version.sh {LOCAL} {version}")

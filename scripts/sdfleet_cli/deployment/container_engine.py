@@ -29,6 +29,9 @@ class Engine:
         """For the instances' processor, whatever this machine's is. The checkout is the context."""
         verb = "bud" if self.name == "buildah" else "build"
         options = [f"--build-arg={name}={value}" for name, value in arguments.items()]
+        if self.name != "docker":
+            # Theirs by default has no room for a health check (OCI Image Format).
+            options.append("--format=docker")
         self._run(
             session, verb, "--platform=linux/amd64", f"--file={dockerfile}", f"--tag={tag}", *options, str(session.root)
         )

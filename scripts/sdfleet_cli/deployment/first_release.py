@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
+from pathlib import Path
 
 from sdfleet.aws.container_registry import ContainerRegistry
 from sdfleet.aws.release_store import SsmReleaseStore
 from sdfleet.config.runtime import RuntimeConfig
 from sdfleet.domain import names
+from sdfleet.domain.release import Release
 from sdfleet.domain.task import RuntimeType
 from sdfleet.errors import DeploymentError
 from sdfleet_cli.deployment.session import Session
@@ -42,15 +45,17 @@ class FirstRelease:
         version, store = first_version(session), _store(session)
         for runtime in waiting:
             # The record first: a version that is named somewhere has one.
-            write_record(session, runtime, version)
+            record(session, runtime, version)
             store.write(runtime.name, "deployment-status", "stable")
             store.write(runtime.name, "image-version", version)
             session.note(f"{runtime.name}: {version}")
         return {"version": version}
 
 
-def write_record(session: Session, runtime: RuntimeConfig, version: str) -> None:
+def record(session: Session, runtime: RuntimeConfig, version: str, *, kept_image: str | None = None) -> None:
     """Record a release with the digests of its images, once: an existing record stays.
+
+    `kept_image`: the runtime's image of an earlier release; None: the one that was built as `version`.
 
     Raises:
         DeploymentError: an image of it is not in ECR.
@@ -58,17 +63,31 @@ def write_record(session: Session, runtime: RuntimeConfig, version: str) -> None
     store = _store(session)
     if store.read(runtime.name, f"releases/{version}") is not None:
         return
-    record = {
-        "version": version,
-        "scheduler_image": _pinned(session, runtime.images.scheduler, "scheduler", version),
-        "runtime_image": None
-        if runtime.type is RuntimeType.TEST_PATTERN
-        else _pinned(session, runtime.images.runtime, runtime.name, version),
-        "ami_id": runtime.fleet.ami_id,
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "created_by": session.account.caller_arn,
-    }
-    store.write(runtime.name, f"releases/{version}", json.dumps(record))
+    runtime_image = None
+    if runtime.type is not RuntimeType.TEST_PATTERN:
+        runtime_image = kept_image or _pinned(session, runtime.images.runtime, runtime.name, version)
+    release = Release(
+        version=version,
+        created_at=datetime.now(UTC).replace(microsecond=0),
+        created_by=session.account.caller_arn,
+        scheduler_image=_pinned(session, runtime.images.scheduler, "scheduler", version),
+        runtime_image=runtime_image,
+        ami_id=runtime.fleet.ami_id,
+        commit=source_commit(session.root),
+    )
+    store.create(runtime.name, f"releases/{version}", json.dumps(release.to_json()))
+
+
+def source_commit(root: Path) -> str | None:
+    """The checkout's commit, with `-dirty` where it has changes; None: it is no repository's."""
+    if not (root / ".git").exists():
+        return None
+    words = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
+    try:
+        found = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return found.stdout.strip() or None
 
 
 def runtimes_without_release(session: Session) -> list[RuntimeConfig]:

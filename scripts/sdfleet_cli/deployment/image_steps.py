@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,19 +101,23 @@ def _pin(one: PinnedRepository) -> str:
     return f"{one.repository}@{one.commit}"
 
 
-def missing(session: Session, version: str) -> list[ImageBuild]:
+def missing(session: Session, version: str, builds: Sequence[ImageBuild] | None = None) -> list[ImageBuild]:
+    """Of `builds`, or of all that are ours, what ECR does not have as `version`."""
     registry = ContainerRegistry(session.clients.ecr)
-    builds = builds_of(session.deployment_id, session.config)
+    if builds is None:
+        builds = builds_of(session.deployment_id, session.config)
     return [one for one in builds if registry.digest(one.repository, version) is None]
 
 
-def build_images(session: Session, version: str) -> None:
+def build_images(session: Session, version: str, wanted: Sequence[ImageBuild] | None = None) -> None:
     """Build and push what ECR does not have yet as `version`; an existing image is never replaced.
+
+    `wanted` None: all that are ours.
 
     Raises:
         DeploymentError: no engine, no Dockerfile, or a build that fails.
     """
-    builds = missing(session, version)
+    builds = missing(session, version, wanted)
     if not builds:
         session.note(f"ECR has all images of {version}")
         return
