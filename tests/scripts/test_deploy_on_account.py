@@ -109,6 +109,33 @@ def test_what_is_gone_from_the_account_is_made_again(account: FakeAccount) -> No
     assert [call[1] for call in account.calls("cdk")[before:]] == ["sdfleet"]
 
 
+@pytest.mark.parametrize(
+    ("tool", "word", "step"),
+    [
+        ("cdk", "bootstrap", "bootstrap"),
+        ("cdk", "sdfleet-foundation", "foundation"),
+        ("docker", "login", "images"),
+        ("docker", "build", "images"),
+        ("docker", "push", "images"),
+        ("cdk", "sdfleet", "service"),
+    ],
+)
+def test_a_tool_that_fails_once_stops_its_step_and_the_next_run_goes_on(
+    account: FakeAccount, tool: str, word: str, step: str
+) -> None:
+    account.fail_once(tool, word)
+    failed = deploy()
+    assert failed.exit_code == 1
+    assert f"({step}) failed" in failed.output
+    assert "Go on from it with: ./deploy.sh" in failed.output
+    assert "Traceback" not in failed.output
+    again = deploy()
+    assert again.exit_code == 0, again.output
+    done = pipeline.STEP_NAMES.index(step)
+    # Configuration and checks are looked at every time.
+    assert again.output.count("done already") == done - 2
+
+
 class Breaking:
     """A step that does its work and is cut off before that is written down, once."""
 
@@ -174,11 +201,25 @@ def test_waiting_requests_must_leave_room_in_the_accounts_lambda_limit(account: 
     assert "set waitingCap below 10" in result.output
 
 
+def test_a_quota_that_cannot_be_read_is_no_obstacle(account: FakeAccount) -> None:
+    account.quotas.clear()
+    result = deploy("--no-picture")
+    assert result.exit_code == 0, result.output
+    assert "cannot be read" in result.output
+
+
 def test_a_snapshot_that_does_not_exist_is_refused(account: FakeAccount, tmp_path: Path) -> None:
     result = deploy("-s", "snap-0123456789abcdef0")
     assert result.exit_code == 3
     assert "snapshot snap-0123456789abcdef0 is not there" in result.output
     assert "snapshotId: snap-0123456789abcdef0" in config_of(tmp_path).read_text()
+
+
+def test_a_download_that_breaks_off_is_taken_up_where_it_broke(account: FakeAccount) -> None:
+    account.breaks = [1000]
+    result = deploy("--no-picture")
+    assert result.exit_code == 0, result.output
+    assert account.ranges == ["", "bytes=1000-"]
 
 
 def test_a_file_that_is_not_the_base_model_is_not_kept(account: FakeAccount) -> None:
@@ -196,6 +237,18 @@ def test_a_named_bucket_must_exist(account: FakeAccount) -> None:
     assert "There is no bucket somebodys-models" in result.output
 
 
+def test_a_named_bucket_is_used_and_its_models_stay(account: FakeAccount) -> None:
+    account.client("s3").create_bucket(Bucket="my-models")
+    account.client("s3").put_object(
+        Bucket="my-models", Key="Stable-diffusion/v1-5-pruned-emaonly.safetensors", Body=b"my own"
+    )
+    result = deploy("-b", "my-models", "--no-picture")
+    assert result.exit_code == 0, result.output
+    stored = account.client("s3").get_object(Bucket="my-models", Key="Stable-diffusion/v1-5-pruned-emaonly.safetensors")
+    assert stored["Body"].read() == b"my own"
+    assert account.ranges == []
+
+
 def test_without_a_container_engine_the_ways_out_are_named(account: FakeAccount, tmp_path: Path) -> None:
     (tmp_path / "tools" / "docker").write_text("#!/bin/sh\nexit 1\n")
     result = deploy()
@@ -211,3 +264,19 @@ def test_without_credentials_the_error_says_how_to_get_some(
     result = deploy()
     assert result.exit_code == 1
     assert "There are no AWS credentials; log in again" in result.output
+
+
+def test_a_deployment_stays_in_its_region_unless_told(account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert deploy("--no-picture").exit_code == 0
+    monkeypatch.setenv("AWS_REGION", "us-west-2")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
+    result = deploy()
+    assert result.exit_code == 2
+    assert "add -R us-east-1 to go on with it" in result.output
+
+
+def test_a_deployment_of_another_name_has_stacks_of_that_name(account: FakeAccount, tmp_path: Path) -> None:
+    result = deploy("art", "--no-picture")
+    assert result.exit_code == 0, result.output
+    assert [call[1] for call in account.calls("cdk") if call[0] == "deploy"] == ["art-foundation", "art"]
+    assert (tmp_path / "a checkout" / ".sdfleet" / "art" / "outputs.json").is_file()

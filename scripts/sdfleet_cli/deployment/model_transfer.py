@@ -107,7 +107,7 @@ def read_url(url: str, *, pause: Callable[[float], None] = time.sleep) -> Iterat
                 if done and answer.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
                     return
                 _check(url, answer, is_resumed=bool(done))
-                for chunk in answer.iter_raw(_CHUNK_BYTES):
+                for chunk in answer.iter_raw():
                     done += len(chunk)
                     yield chunk
             return
