@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sdfleet_cli import component_documents as documents
+
 #: Architecture, Tests: a file this long is two files.
 MAX_LINES = 400
 #: Names that say nothing about what may live in a file (style, Names).
@@ -55,6 +57,7 @@ def main(pytest_arguments: list[str]) -> int:
         Tool("shellcheck", scripts),
         Tool("hadolint", dockerfiles),
         lint_templates,
+        component_documents,
         long_files,
         meaningless_names,
         Tool("pytest", tuple(pytest_arguments)),
@@ -112,6 +115,11 @@ def lint_templates(root: Path) -> list[str]:
         flags = ("-i", "W3005", "--non-zero-exit-code", "error")
         found = subprocess.run([linter.path, *flags, *files], capture_output=True, text=True, check=False)
     return [found.stdout + found.stderr] if found.returncode != 0 else []
+
+
+def component_documents(root: Path) -> list[str]:
+    """The machine image's recipe, for which Image Builder has no linter."""
+    return documents.complaints(root, documents.documents(root))
 
 
 def long_files(root: Path) -> list[str]:
