@@ -11,10 +11,15 @@ from sdfleet_local.imds import InstanceMetadata
 from sdfleet_local.instance import InstanceDescription, LifecycleState
 from sdfleet_local.member import TerminationHook
 from sdfleet_local.processes import ProcessIdentity
+from sdfleet_local.refresh_record import RefreshEvent
+from sdfleet_local.refresh_run import AlarmState
+from sdfleet_local.scaling_errors import ValidationError
+from sdfleet_local.scaling_templates import Configuration, Specification, Template, Templates
 
 SECOND = timedelta(seconds=1)
 GROUP = "local-sdruntime"
 HOOK = "local-sdruntime-termination"
+TEMPLATE = "lt-0"
 
 
 @dataclass
@@ -47,7 +52,7 @@ class FakeInstance:
         self.is_running = False
 
     def describe(self, state: LifecycleState) -> InstanceDescription:
-        return InstanceDescription(self.instance_id, 0, state.value, "1.0.0", "", "sdruntime", "", "", "")
+        return InstanceDescription(self.instance_id, 0, state.value, self.metadata.release, "", "sdruntime", "", "", "")
 
     def close(self) -> None:
         self.signals.append("closed")
@@ -57,10 +62,40 @@ class FakeInstance:
 class FakeLauncher:
     launched: list[FakeInstance] = field(default_factory=list)
 
-    def launch(self, runtime: str, instance_id: str) -> FakeInstance:
-        instance = FakeInstance(instance_id, InstanceMetadata(instance_id, "1.0.0", "z", "r"))
+    #: Releases whose instances end before they are in service.
+    broken: set[str] = field(default_factory=set)
+
+    def launch(self, runtime: str, instance_id: str, release: str) -> FakeInstance:
+        instance = FakeInstance(instance_id, InstanceMetadata(instance_id, release, "us-east-1a", "us-east-1"))
+        instance.is_running = release not in self.broken
         self.launched.append(instance)
         return instance
+
+
+@dataclass
+class FakeTemplates:
+    """A launch template whose version N is release 1.(N-1).0, up to version 9."""
+
+    tags: dict[str, str] = field(default_factory=dict)
+
+    def find(self, specification: Specification) -> Template:
+        number = {"$Latest": "9", "$Default": "1"}.get(specification.version, specification.version)
+        if not number.isdigit() or not 1 <= int(number) <= 9:
+            raise ValidationError(f"There is no version {number} of it.")
+        return Template(TEMPLATE, "fleet", number, f"1.{int(number) - 1}.0", "ami-1")
+
+    def tag(self, instance_id: str, template: Template) -> None:
+        self.tags[instance_id] = template.release
+
+    def untag(self, instance_id: str) -> None:
+        self.tags.pop(instance_id, None)
+
+
+def a_configuration(version: str = "1") -> Configuration:
+    """A group's or a refresh's."""
+    specification = Specification(TEMPLATE, None, version)
+    shape = {"LaunchTemplate": {"LaunchTemplateId": TEMPLATE, "Version": version}}
+    return Configuration(shape, specification, FakeTemplates().find(specification))
 
 
 @dataclass
@@ -68,17 +103,26 @@ class Bench:
     """A group of `capacity` on fakes."""
 
     capacity: int
+    name: str = GROUP
     clock: FakeClock = field(default_factory=FakeClock)
     launcher: FakeLauncher = field(default_factory=FakeLauncher)
     depth: int = 0
     hook: TerminationHook | None = field(default_factory=lambda: TerminationHook(HOOK))
+    templates: Templates = field(default_factory=FakeTemplates)
+    configuration: Configuration = field(default_factory=lambda: a_configuration())
+    alarms: dict[str, AlarmState] = field(default_factory=dict)
+    events: list[RefreshEvent] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.started_at = self.clock.now()
         self.group = LocalGroup(
-            name=GROUP,
+            name=self.name,
             runtime="sdruntime",
             capacity=self.capacity,
+            configuration=self.configuration,
+            templates=self.templates,
+            read_alarms=lambda names: {name: self.alarms[name] for name in names if name in self.alarms},
+            on_event=self.events.append,
             launcher=self.launcher,
             clock=self.clock,
             depth=lambda: self.depth,

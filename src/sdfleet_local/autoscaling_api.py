@@ -1,35 +1,44 @@
-"""EC2 Auto Scaling's calls on instances that go, for the local groups: what moto lacks or only pretends.
+"""EC2 Auto Scaling's API for the local groups, served by the supervisor, which has them.
 
-The AWS query protocol (a form in, XML out), served by the supervisor, which has the groups. The embedded endpoint
-passes these calls on to it, so that boto3 and the AWS command line find them where they look for everything else.
+The embedded endpoint passes these calls on to it, so that boto3 and the AWS command line find them where they look for
+everything else. A call that is not emulated is refused by name.
 """
 
 from __future__ import annotations
 
 import threading
-import uuid
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs
-from xml.sax.saxutils import escape
 
-from sdfleet.errors import LocalModeError
-from sdfleet_local.aws_endpoint_autoscaling import SERVED, is_autoscaling
-from sdfleet_local.group import LocalGroup
+from sdfleet.errors import SdfleetError
+from sdfleet_local import refresh_calls, scaling_calls, scaling_lifecycle
+from sdfleet_local.aws_endpoint_autoscaling import is_autoscaling
 from sdfleet_local.groups import Groups
-from sdfleet_local.member import LifecycleAction
+from sdfleet_local.scaling_calls import Result
+from sdfleet_local.scaling_errors import CallRefused, NotEmulated, ValidationError
+from sdfleet_local.scaling_wire import Request, answer, refusal
 
-_NAMESPACE = "http://autoscaling.amazonaws.com/doc/2011-01-01/"
-_RESULTS = ("CONTINUE", "ABANDON")
-_HEALTH = ("Healthy", "Unhealthy")
-#: Names and an id; far above what these calls need.
-_MAX_BODY_BYTES = 16 * 1024
+_MAX_BODY_BYTES = 64 * 1024
 
-
-class ValidationError(LocalModeError):
-    """The call names something that is not there, or lacks a parameter."""
+SERVED: Mapping[str, Callable[[Groups, Request], Result]] = {
+    "CancelInstanceRefresh": refresh_calls.cancel_refresh,
+    "CompleteLifecycleAction": scaling_lifecycle.complete_action,
+    "DescribeAutoScalingGroups": scaling_calls.describe_groups,
+    "DescribeAutoScalingInstances": scaling_calls.describe_instances,
+    "DescribeInstanceRefreshes": refresh_calls.describe_refreshes,
+    "DescribeLifecycleHooks": scaling_lifecycle.describe_hooks,
+    "DescribeTags": scaling_calls.describe_tags,
+    "RecordLifecycleActionHeartbeat": scaling_lifecycle.record_heartbeat,
+    "RollbackInstanceRefresh": refresh_calls.roll_back_refresh,
+    "SetDesiredCapacity": scaling_calls.set_desired_capacity,
+    "SetInstanceHealth": scaling_lifecycle.set_health,
+    "SetInstanceProtection": scaling_calls.set_protection,
+    "StartInstanceRefresh": refresh_calls.start_refresh,
+    "TerminateInstanceInAutoScalingGroup": scaling_lifecycle.terminate_instance,
+    "UpdateAutoScalingGroup": scaling_calls.update_group,
+}
 
 
 class AutoScalingServer:
@@ -48,104 +57,20 @@ class AutoScalingServer:
         self._server.server_close()
 
 
-def answer(groups: Groups, parameters: Mapping[str, str]) -> str:
-    """The XML that answers a call of one of `SERVED`.
+def respond(groups: Groups, form: Mapping[str, str]) -> str:
+    """The XML that answers a call.
 
     Raises:
-        ValidationError: as Auto Scaling would, with its texts where they are known.
+        CallRefused: as Auto Scaling would, with its texts where they are known; or it is not emulated.
     """
-    action = parameters.get("Action", "")
-    if action == "CompleteLifecycleAction":
-        group, wait = _wait(groups, parameters)
-        if _required(parameters, "LifecycleActionResult") not in _RESULTS:
-            raise ValidationError(f"LifecycleActionResult must be one of {', '.join(_RESULTS)}")
-        group.complete(wait)
-        return _success(action)
-    if action == "RecordLifecycleActionHeartbeat":
-        group, wait = _wait(groups, parameters)
-        group.extend(wait)
-        return _success(action)
-    if action == "SetInstanceHealth":
-        _set_health(groups, parameters)
-        return _success(action)
-    return _terminate(groups, parameters)
-
-
-def _wait(groups: Groups, parameters: Mapping[str, str]) -> tuple[LocalGroup, LifecycleAction]:
-    name, hook = _required(parameters, "AutoScalingGroupName"), _required(parameters, "LifecycleHookName")
-    group = groups.named(name)
-    if group is None:
-        raise ValidationError(f"AutoScalingGroup name not found - AutoScalingGroup {name} not found")
-    instance_id, token = parameters.get("InstanceId"), parameters.get("LifecycleActionToken")
-    if instance_id is None and token is None:
-        raise ValidationError("Either InstanceId or LifecycleActionToken must be given")
-    try:
-        action = group.lifecycle_action(hook, instance_id=instance_id, token=token)
-    except LocalModeError as error:
-        raise ValidationError(str(error)) from error
-    if action is None:
-        sought = f"token {token}" if token is not None else f"instance ID {instance_id}"
-        raise ValidationError(f"No active Lifecycle Action found with {sought}")
-    return group, action
-
-
-def _terminate(groups: Groups, parameters: Mapping[str, str]) -> str:
-    instance_id = _required(parameters, "InstanceId")
-    decrement = _required(parameters, "ShouldDecrementDesiredCapacity") == "true"
-    group = _let_go(groups, instance_id, decrement=decrement)
-    fields = {
-        "ActivityId": str(uuid.uuid4()),
-        "AutoScalingGroupName": group.name,
-        "Cause": "An instance was taken out of service in response to a user request.",
-        "Description": f"Terminating EC2 instance: {instance_id}",
-        "Progress": "0",
-        "StartTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "StatusCode": "InProgress",
-    }
-    activity = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in fields.items())
-    return _success("TerminateInstanceInAutoScalingGroup", f"<Activity>{activity}</Activity>")
-
-
-def _set_health(groups: Groups, parameters: Mapping[str, str]) -> None:
-    instance_id, health = _required(parameters, "InstanceId"), _required(parameters, "HealthStatus")
-    if health not in _HEALTH:
-        raise ValidationError(f"HealthStatus must be one of {', '.join(_HEALTH)}")
-    # No grace period here, whatever ShouldRespectGracePeriod says; and who is said to be healthy stays as it is.
-    if health == "Unhealthy":
-        _let_go(groups, instance_id, decrement=False)
-
-
-def _let_go(groups: Groups, instance_id: str, *, decrement: bool) -> LocalGroup:
-    """Its group, which replaces it unless `decrement`."""
-    try:
-        group = groups.of(instance_id)
-        group.terminate(instance_id, decrement=decrement)
-    except LocalModeError as error:
-        raise ValidationError(
-            f"Instance Id not found - No managed instance found for instance ID: {instance_id}"
-        ) from error
-    return group
-
-
-def _required(parameters: Mapping[str, str], name: str) -> str:
-    value = parameters.get(name)
-    if not value:
-        field = name[0].lower() + name[1:]
-        problem = f"Value null at '{field}' failed to satisfy constraint: Member must not be null"
-        raise ValidationError(f"1 validation error detected: {problem}")
-    return value
-
-
-def _success(action: str, result: str = "") -> str:
-    metadata = f"<ResponseMetadata><RequestId>{uuid.uuid4()}</RequestId></ResponseMetadata>"
-    return (
-        f'<{action}Response xmlns="{_NAMESPACE}"><{action}Result>{result}</{action}Result>{metadata}</{action}Response>'
-    )
-
-
-def _failure(message: str) -> str:
-    error = f"<Error><Type>Sender</Type><Code>ValidationError</Code><Message>{escape(message)}</Message></Error>"
-    return f'<ErrorResponse xmlns="{_NAMESPACE}">{error}<RequestId>{uuid.uuid4()}</RequestId></ErrorResponse>'
+    request = Request.of_form(form)
+    call = SERVED.get(request.action)
+    if call is None:
+        raise NotEmulated(
+            f"Local mode does not emulate {request.action or 'a call without an action'} of Auto Scaling; it has "
+            f"{', '.join(SERVED)}."
+        )
+    return answer(request.action, call(groups, request))
 
 
 def _handler_for(groups: Groups) -> type[BaseHTTPRequestHandler]:
@@ -156,21 +81,22 @@ def _handler_for(groups: Groups) -> type[BaseHTTPRequestHandler]:
             size = self.headers.get("Content-Length", "")
             # The header, which no web page can send to another origin, as the endpoint itself wants it.
             if not is_autoscaling(self.headers.get("Authorization", "")):
-                self._answer(HTTPStatus.FORBIDDEN, _failure("The call is not signed for autoscaling"))
+                self._answer(HTTPStatus.FORBIDDEN, refusal(ValidationError("The call is not signed for autoscaling")))
             elif not size.isdigit() or int(size) > _MAX_BODY_BYTES:
-                self._answer(HTTPStatus.BAD_REQUEST, _failure("The call has no length, or too much of it"))
+                problem = ValidationError("The call has no length, or too much of it")
+                self._answer(HTTPStatus.BAD_REQUEST, refusal(problem))
             else:
                 form = parse_qs(self.rfile.read(int(size)).decode(errors="replace"))
                 self._serve({name: values[0] for name, values in form.items()})
 
-        def _serve(self, parameters: Mapping[str, str]) -> None:
-            if parameters.get("Action") not in SERVED:
-                self._answer(HTTPStatus.BAD_REQUEST, _failure("There is no such action here"))
-                return
+        def _serve(self, form: Mapping[str, str]) -> None:
             try:
-                self._answer(HTTPStatus.OK, answer(groups, parameters))
-            except ValidationError as error:
-                self._answer(HTTPStatus.BAD_REQUEST, _failure(str(error)))
+                self._answer(HTTPStatus.OK, respond(groups, form))
+            except CallRefused as error:
+                self._answer(HTTPStatus.BAD_REQUEST, refusal(error))
+            except SdfleetError as error:
+                # Of the embedded endpoint, which the call needed.
+                self._answer(HTTPStatus.BAD_REQUEST, refusal(ValidationError(str(error))))
 
         def _answer(self, status: HTTPStatus, xml: str) -> None:
             body = xml.encode()

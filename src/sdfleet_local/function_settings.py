@@ -19,6 +19,7 @@ class FunctionSettings:
     burst: int
     submissions: QueueAddress
     callbacks: QueueAddress
+    rollout_events: QueueAddress
     dead_letter_queues: tuple[QueueAddress, ...]
 
     def to_env(self) -> dict[str, str]:
@@ -32,6 +33,7 @@ class FunctionSettings:
                 **fields,
                 "submissions": QueueAddress(**fields["submissions"]),
                 "callbacks": QueueAddress(**fields["callbacks"]),
+                "rollout_events": QueueAddress(**fields["rollout_events"]),
                 "dead_letter_queues": tuple(QueueAddress(**one) for one in fields["dead_letter_queues"]),
             }
         )

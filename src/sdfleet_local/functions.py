@@ -14,14 +14,26 @@ from sdfleet.aws.clients import Clients
 from sdfleet.aws.task_queue import SqsTaskQueue
 from sdfleet.domain.spot import RECORD_EVERY
 from sdfleet.telemetry import logs
-from sdfleet_lambdas import api, callbacks, composition, dead_letters, spot_prices, submission, sweeper
+from sdfleet_lambdas import (
+    api,
+    callbacks,
+    composition,
+    dead_letters,
+    rollout_recorder,
+    spot_prices,
+    submission,
+    sweeper,
+)
 from sdfleet_local.event_sources import EventSources, QueueSource, Schedule
 from sdfleet_local.function_settings import FunctionSettings
 from sdfleet_local.gateway import Gateway, GatewaySettings
 from sdfleet_local.plan import REGION
+from sdfleet_local.refresh_events import receiver
 
 #: The rule's rate in the cloud.
 SWEEP_EVERY = timedelta(minutes=1)
+#: A tenth of the cloud's minute: what is recorded is right within 30 s, events or none, and a rehearsal is short.
+RECORD_ROLLOUTS_EVERY = timedelta(seconds=6)
 #: Above any client's own idle limit: a connection that we close while a request is on its way is a lost request.
 KEEP_ALIVE_S = 3600
 #: What is being answered when the deployment stops.
@@ -36,6 +48,12 @@ def event_sources(settings: FunctionSettings, clients: Clients) -> EventSources:
         QueueSource(
             SqsTaskQueue(clients.sqs, settings.callbacks.url), settings.callbacks.arn, REGION, callbacks.handler
         ),
+        QueueSource(
+            SqsTaskQueue(clients.sqs, settings.rollout_events.url),
+            settings.rollout_events.arn,
+            REGION,
+            receiver(rollout_recorder.handler),
+        ),
         *(
             QueueSource(SqsTaskQueue(clients.sqs, queue.url), queue.arn, REGION, dead_letters.handler)
             for queue in settings.dead_letter_queues
@@ -43,6 +61,7 @@ def event_sources(settings: FunctionSettings, clients: Clients) -> EventSources:
     ]
     schedules = [
         Schedule("sweeper", SWEEP_EVERY, sweeper.handler),
+        Schedule("rollout-recorder", RECORD_ROLLOUTS_EVERY, rollout_recorder.handler),
         Schedule("spot-prices", RECORD_EVERY, spot_prices.handler, first_after=SWEEP_EVERY),
     ]
     return EventSources(queues, schedules)

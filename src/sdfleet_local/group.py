@@ -1,31 +1,40 @@
 """The local Auto Scaling group: keeps a number of instances of one runtime alive.
 
 Follows Auto Scaling's rules where they can be seen from outside: lifecycle states, replacement of what died,
-capacity rebalancing (the replacement starts at the notice, not at the end of the two minutes).
+capacity rebalancing (the replacement starts at the notice, not at the end of the two minutes), instance refreshes.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sdfleet.domain import scaling
-from sdfleet.errors import LocalModeError, SdfleetError
+from sdfleet.errors import LocalModeError
 from sdfleet.ports import Clock
 from sdfleet.telemetry import logs
-from sdfleet_local.instance import Instance, InstanceDescription, Launcher, LifecycleState, new_instance_id
-from sdfleet_local.member import LifecycleAction, Member, TerminationHook
+from sdfleet_local.instance import Instance, InstanceDescription, Launcher
+from sdfleet_local.member import LifecycleAction, TerminationHook
+from sdfleet_local.plan import REGION
+from sdfleet_local.refresh_preferences import Preferences
+from sdfleet_local.refresh_record import RefreshEvent, RefreshRecord
+from sdfleet_local.refresh_run import PATIENCE, AlarmState
+from sdfleet_local.refreshes import Refreshes
+from sdfleet_local.scaling_description import GroupDescription
+from sdfleet_local.scaling_errors import ValidationError
+from sdfleet_local.scaling_roster import Roster
+from sdfleet_local.scaling_sizes import Sizes
+from sdfleet_local.scaling_sleep import Sleeper
+from sdfleet_local.scaling_templates import Configuration, Template, Templates
 
 log = logs.get_logger(__name__)
 
-#: Instances that die at boot are replaced more and more slowly: the first at once, then after these.
-FIRST_BACKOFF = timedelta(seconds=1)
-LONGEST_BACKOFF = timedelta(seconds=30)
-#: A group that may sleep has one instance or none.
-_SLEEPER = scaling.Limits(0, scaling.WAKE_CAPACITY)
-#: How often a sleeping group looks at its queue: the fast scaler's seconds.
-DEPTH_INTERVAL = timedelta(seconds=1)
+#: How often the alarms of a refresh are looked at.
+ALARM_INTERVAL = timedelta(seconds=1)
+
+#: The state of each of these alarms that exists.
+ReadAlarms = Callable[[Sequence[str]], Mapping[str, AlarmState]]
 
 
 class LocalGroup:
@@ -35,62 +44,81 @@ class LocalGroup:
         name: str,
         runtime: str,
         capacity: int,
+        configuration: Configuration,
+        templates: Templates,
         launcher: Launcher,
         clock: Clock,
         depth: Callable[[], int],
+        read_alarms: ReadAlarms = lambda _: {},
+        on_event: Callable[[RefreshEvent], None] = lambda _: None,
+        refresh_patience: timedelta = PATIENCE,
         sleep_after: timedelta = scaling.DEFAULT_IDLE_AFTER,
         hook: TerminationHook | None = None,
     ) -> None:
         """`capacity` 0: starts at zero, one instance comes with the first message and goes after `sleep_after`.
 
         `depth` counts the messages in the group's queue, those in flight too.
+        `refresh_patience`: how long a refresh may make no progress before it fails.
         `hook` None: instances are shut down as soon as the group decides.
         """
         self.name = name
         self.runtime = runtime
-        self._may_sleep = capacity == 0
-        self._desired = capacity
-        self._launcher = launcher
+        self.templates = templates
+        self._configuration = configuration
+        self._sizes = Sizes(capacity)
         self._clock = clock
-        self._depth = depth
-        self._sleep_after = sleep_after
-        self._hook = hook
-        self._members: list[Member] = []
-        self._deaths_at_boot = 0
-        self._last_words = ""
-        self._next_launch_at = clock.now()
-        self._next_depth_at = clock.now()
-        self._busy_at = clock.now()
+        self._read_alarms = read_alarms
+        self._on_event = on_event
+        self.hook = hook
+        self._created_at = clock.now()
+        self._sleeper = Sleeper(name, depth, sleep_after=sleep_after, now=clock.now()) if capacity == 0 else None
+        self._roster = Roster(name, runtime, launcher=launcher, templates=templates, hook=hook)
+        self._refreshes = Refreshes(name, patience=refresh_patience)
+        self._alarms: Mapping[str, AlarmState] = {}
+        self._next_alarms_at = clock.now()
+        self._is_stopping = False
         self._lock = threading.RLock()
 
     @property
     def deaths_at_boot(self) -> int:
         """Instances in a row that ended before they were in service."""
-        return self._deaths_at_boot
+        return self._roster.pause.deaths
 
     @property
     def last_words(self) -> str:
         """The last log line of the instance that died at boot last."""
-        return self._last_words
+        return self._roster.pause.last_words
 
     @property
     def is_at_capacity(self) -> bool:
         """Whether as many instances are in service as there should be."""
         with self._lock:
-            return self._in_service() >= self._desired
+            return self._roster.in_service >= self._sizes.desired
 
     def instances(self) -> list[Instance]:
         """Those that have a process."""
         with self._lock:
-            return [member.instance for member in self._members]
+            return [member.instance for member in self._roster.members]
 
     def describe(self) -> list[InstanceDescription]:
         with self._lock:
-            return [member.instance.describe(member.state) for member in self._members]
+            return [member.instance.describe(member.state) for member in self._roster.members]
+
+    def describe_group(self) -> GroupDescription:
+        """As Auto Scaling shows it."""
+        with self._lock:
+            return GroupDescription(
+                name=self.name,
+                sizes=self._sizes,
+                configuration=self._configuration,
+                members=tuple(member.to_description() for member in self._roster.members),
+                created_at=self._created_at,
+                region=REGION,
+            )
 
     def has(self, instance_id: str) -> bool:
         with self._lock:
-            return any(member.instance_id == instance_id for member in self._members)
+            return any(member.instance_id == instance_id for member in self._roster.members)
 
     def interrupt(self, instance_id: str) -> datetime:
         """Post a Spot interruption notice; when the instance will be taken away.
@@ -99,7 +127,7 @@ class LocalGroup:
             LocalModeError: the group has no such instance.
         """
         with self._lock:
-            return self._member(instance_id).interrupt(self._clock.now())
+            return self._roster.find(instance_id).interrupt(self._clock.now())
 
     def recommend_rebalance(self, instance_id: str) -> None:
         """Post a rebalance recommendation: the instance goes once its replacement is in service.
@@ -108,27 +136,89 @@ class LocalGroup:
             LocalModeError: the group has no such instance.
         """
         with self._lock:
-            self._member(instance_id).recommend_rebalance(self._clock.now())
+            self._roster.find(instance_id).recommend_rebalance(self._clock.now())
 
-    def terminate(self, instance_id: str, *, decrement: bool = False) -> None:
+    def terminate(self, instance_id: str, *, decrement: bool = False, is_healthy: bool = True) -> None:
         """Let an instance go, as TerminateInstanceInAutoScalingGroup does; it is replaced unless `decrement`.
 
         Raises:
-            LocalModeError: the group has no such instance.
+            LocalModeError: the group has no such instance, or would fall under its minimum.
         """
         with self._lock:
-            member = self._member(instance_id)
+            member = self._roster.find(instance_id)
             if decrement and not member.is_leaving:
-                self._desired = max(0, self._desired - 1)
-            member.begin_termination(self._clock.now(), self._hook)
+                self._sizes = self._sizes.decremented()
+            member.is_healthy = is_healthy
+            self._roster.terminate(member, self._clock.now())
 
     def drain(self, instance_id: str) -> None:
         """Raises:
         LocalModeError: the group has no such instance, or it does not answer.
         """
         with self._lock:
-            instance = self._member(instance_id).instance
+            instance = self._roster.find(instance_id).instance
         instance.drain()
+
+    def protect(self, instance_ids: Sequence[str], *, is_protected: bool) -> None:
+        """SetInstanceProtection: who is protected is not chosen when the group shrinks.
+
+        Raises:
+            LocalModeError: the group lacks one of them; none is changed.
+        """
+        with self._lock:
+            for member in [self._roster.find(instance_id) for instance_id in instance_ids]:
+                member.is_protected = is_protected
+
+    def resize(self, *, desired: int | None = None, minimum: int | None = None, maximum: int | None = None) -> None:
+        """What is None stays.
+
+        Raises:
+            ValidationError: the sizes contradict each other.
+        """
+        with self._lock:
+            self._sizes = self._sizes.changed(desired=desired, minimum=minimum, maximum=maximum)
+            log.info("group.resized", group=self.name, desired=self._sizes.desired)
+
+    def reconfigure(self, configuration: Configuration) -> None:
+        """What is launched from now on; those there are stay as they are.
+
+        Raises:
+            ValidationError: an instance refresh with a desired configuration is active.
+        """
+        with self._lock:
+            if self._refreshes.holds_configuration:
+                # Word for word: User Guide, "How an instance refresh works", Update restriction.
+                raise ValidationError(
+                    "An active instance refresh with a desired configuration exists. All configuration options "
+                    "derived from the desired configuration are not available for update while the instance refresh "
+                    "is active."
+                )
+            self._configuration = configuration
+
+    def start_refresh(self, preferences: Preferences, desired: Configuration | None) -> str:
+        """Its id. Raises what `Refreshes.start` raises."""
+        alarms = self._read_alarms(preferences.alarms) if preferences.alarms else {}
+        with self._lock:
+            self._alarms = alarms
+            pool, now = self._roster.pool(self._sizes.desired), self._clock.now()
+            return self._refreshes.start(
+                preferences, desired, group=self._configuration, pool=pool, alarms=alarms, now=now
+            )
+
+    def cancel_refresh(self, *, waits: bool) -> str:
+        """Its id. Raises what `Refreshes.cancel` raises."""
+        with self._lock:
+            return self._refreshes.cancel(self._clock.now(), waits=waits)
+
+    def roll_back_refresh(self) -> str:
+        """Its id. Raises what `Refreshes.roll_back` raises."""
+        with self._lock:
+            return self._refreshes.roll_back(self._roster.pool(self._sizes.desired), self._clock.now())
+
+    def refreshes(self, ids: Sequence[str] = ()) -> tuple[RefreshRecord, ...]:
+        """Newest first."""
+        with self._lock:
+            return self._refreshes.describe(ids)
 
     def lifecycle_action(
         self, hook: str, *, instance_id: str | None = None, token: str | None = None
@@ -138,17 +228,10 @@ class LocalGroup:
         Raises:
             LocalModeError: the group has no such hook.
         """
-        if self._hook is None or hook != self._hook.name:
+        if self.hook is None or hook != self.hook.name:
             raise LocalModeError(f"There is no lifecycle hook {hook} in group {self.name}.")
         with self._lock:
-            now = self._clock.now()
-            for member in self._members:
-                action = member.action
-                if action is None or action.is_over(now):
-                    continue
-                if instance_id in (None, action.instance_id) and token in (None, action.token):
-                    return action
-            return None
+            return self._roster.action(instance_id=instance_id, token=token, now=self._clock.now())
 
     def complete(self, action: LifecycleAction) -> None:
         with self._lock:
@@ -163,17 +246,24 @@ class LocalGroup:
 
     def tick(self) -> bool:
         """Bring the group closer to what it should be; whether its members changed."""
+        self._look_at_alarms()
         with self._lock:
             now = self._clock.now()
-            before = [(member.instance_id, member.state) for member in self._members]
-            self._bury_the_dead(now)
-            self._note_the_ready()
-            self._end_the_leaving(now)
-            if self._may_sleep:
-                self._scale(now)
-            self._shrink(now)
-            self._grow(now)
-            return before != [(member.instance_id, member.state) for member in self._members]
+            before = self._states()
+            self._roster.bury_the_dead(now)
+            self._roster.note_the_ready(now)
+            self._roster.end_the_leaving(self._sizes.desired, now)
+            if self._sleeper is not None and not self._is_stopping:
+                desired = self._sleeper.desired(self._sizes.limits, capacity=self._sizes.desired, now=now)
+                self._sizes = Sizes(desired, self._sizes.minimum, self._sizes.maximum)
+            count = self._sizes.desired + (0 if self._is_stopping else self._refresh(now))
+            self._roster.shrink(count, now)
+            self._roster.grow(count, self._template(), now)
+            has_changed = before != self._states()
+            events = self._refreshes.take_events()
+        for event in events:
+            self._on_event(event)
+        return has_changed
 
     def stop(self, *, at: datetime) -> None:
         """Launch nothing more; everything that runs has to be gone by `at`, tasks in hand given back.
@@ -181,90 +271,34 @@ class LocalGroup:
         An instance that is idle, or not yet in service, has nothing to give back and is ended at once.
         """
         with self._lock:
-            self._desired = 0
-            self._may_sleep = False
-            for member in self._members:
+            self._is_stopping = True
+            self._sizes = Sizes(0)
+            for member in self._roster.members:
                 member.stop(at)
 
-    def _bury_the_dead(self, now: datetime) -> None:
-        for member in [member for member in self._members if not member.instance.is_running]:
-            self._members.remove(member)
-            member.instance.close()
-            log.info("instance.terminated", instance_id=member.instance_id, last_state=member.state)
-            if member.state is LifecycleState.PENDING and not member.is_leaving:
-                self._last_words = member.instance.last_words()
-                self._back_off(now)
+    def _look_at_alarms(self) -> None:
+        """Without the lock: the endpoint may be busy."""
+        now, names = self._clock.now(), self._refreshes.watched_alarms
+        if names and now >= self._next_alarms_at:
+            self._next_alarms_at = now + ALARM_INTERVAL
+            self._alarms = self._read_alarms(names)
 
-    def _back_off(self, now: datetime) -> None:
-        self._deaths_at_boot += 1
-        if self._deaths_at_boot > 1:
-            pause = min(FIRST_BACKOFF * 2 ** min(self._deaths_at_boot - 2, 10), LONGEST_BACKOFF)
-            self._next_launch_at = now + pause
-            log.warning("instance.died_at_boot", in_a_row=self._deaths_at_boot, next_after_s=pause.total_seconds())
+    def _refresh(self, now: datetime) -> int:
+        """Take a step of the refresh under way; the instances that it wants above the desired capacity."""
+        steps, configuration = self._refreshes.tick(self._roster.pool(self._sizes.desired), self._alarms, now)
+        for instance_id in steps.terminate:
+            self._roster.terminate(self._roster.find(instance_id), now)
+        if configuration is not None:
+            self._configuration = configuration
+        return steps.surplus
 
-    def _note_the_ready(self) -> None:
-        for member in self._members:
-            if member.state is LifecycleState.PENDING and not member.is_leaving and member.instance.is_ready():
-                member.state = LifecycleState.IN_SERVICE
-                self._deaths_at_boot = 0
-                log.info("instance.in_service", instance_id=member.instance_id)
+    def _template(self) -> Template:
+        """What is launched now."""
+        if (of_refresh := self._refreshes.template) is not None:
+            return of_refresh
+        if not self._configuration.specification.is_moving:
+            return self._configuration.template
+        return self.templates.find(self._configuration.specification)
 
-    def _end_the_leaving(self, now: datetime) -> None:
-        for member in self._members:
-            if member.is_leaving and not member.is_terminating and self.is_at_capacity:
-                # Its replacement is in service: the group lets it go.
-                member.begin_termination(now, self._hook)
-            member.go_on(now)
-
-    def _scale(self, now: datetime) -> None:
-        if now < self._next_depth_at:
-            return
-        self._next_depth_at = now + DEPTH_INTERVAL
-        try:
-            depth = self._depth()
-        except SdfleetError:
-            log.warning("depth.unknown", group=self.name)
-            return
-        if depth:
-            self._busy_at = now
-        # Counted as waiting, those in flight too: whose instance was taken away comes back to the queue.
-        if scaling.wakes(capacity=self._desired, visible=depth):
-            desired = scaling.WAKE_CAPACITY
-        else:
-            desired = scaling.stepped_down(
-                _SLEEPER,
-                capacity=self._desired,
-                visible=depth,
-                in_flight=0,
-                empty_for=now - self._busy_at,
-                idle_after=self._sleep_after,
-            )
-        if desired != self._desired:
-            log.info("group.scaled", group=self.name, desired=desired, depth=depth)
-            self._desired = desired
-
-    def _shrink(self, now: datetime) -> None:
-        staying = self._staying()
-        for member in staying[self._desired :]:
-            member.begin_termination(now, self._hook)
-
-    def _grow(self, now: datetime) -> None:
-        missing = self._desired - len(self._staying())
-        if missing <= 0 or now < self._next_launch_at:
-            return
-        for _ in range(missing):
-            instance = self._launcher.launch(self.runtime, new_instance_id())
-            self._members.append(Member(instance))
-            log.info("instance.launched", instance_id=instance.instance_id, group=self.name)
-
-    def _member(self, instance_id: str) -> Member:
-        for member in self._members:
-            if member.instance_id == instance_id:
-                return member
-        raise LocalModeError(f"There is no instance {instance_id}; `sdfleet local instances` lists them.")
-
-    def _staying(self) -> list[Member]:
-        return [member for member in self._members if not member.is_leaving]
-
-    def _in_service(self) -> int:
-        return sum(member.state is LifecycleState.IN_SERVICE for member in self._staying())
+    def _states(self) -> list[tuple[str, str]]:
+        return [(member.instance_id, member.state) for member in self._roster.members]

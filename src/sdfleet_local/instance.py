@@ -83,7 +83,10 @@ class Instance(Protocol):
 
 
 class Launcher(Protocol):
-    def launch(self, runtime: str, instance_id: str) -> Instance: ...
+    def launch(self, runtime: str, instance_id: str, release: str) -> Instance:
+        """Raises:
+        LocalModeError: there is no such release.
+        """
 
 
 @dataclass(frozen=True)
@@ -194,16 +197,15 @@ class SchedulerLauncher:
     schedulers: Mapping[str, SchedulerEnvironment]
     #: Endpoint, region and credentials, as a child process gets them.
     aws_environment: Mapping[str, str]
-    release: str
     region: str
     logs: Path
     scratch: Path
     #: Snapshots by version; None: every instance runs the checkout.
     releases: Path | None = None
 
-    def launch(self, runtime: str, instance_id: str) -> SchedulerInstance:
+    def launch(self, runtime: str, instance_id: str, release: str) -> SchedulerInstance:
         metadata = InstanceMetadata(
-            instance_id=instance_id, release=self.release, region=self.region, availability_zone=f"{self.region}a"
+            instance_id=instance_id, release=release, region=self.region, availability_zone=f"{self.region}a"
         )
         listener = MetadataListener(metadata)
         port = free_port()

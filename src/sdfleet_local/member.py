@@ -10,6 +10,9 @@ from datetime import datetime, timedelta
 from sdfleet.domain import interruption
 from sdfleet.telemetry import logs
 from sdfleet_local.instance import Instance, LifecycleState
+from sdfleet_local.refresh_pace import PoolInstance
+from sdfleet_local.scaling_description import MemberDescription
+from sdfleet_local.scaling_templates import Template
 
 log = logs.get_logger(__name__)
 
@@ -53,7 +56,15 @@ class LifecycleAction:
 @dataclass
 class Member:
     instance: Instance
+    #: What it was launched from.
+    template: Template
     state: LifecycleState = LifecycleState.PENDING
+    #: None: it has not been.
+    in_service_since: datetime | None = None
+    #: From scale in.
+    is_protected: bool = False
+    #: What was reported of it last.
+    is_healthy: bool = True
     #: It leaves, so it does not count as capacity.
     is_leaving: bool = False
     kill_at: datetime | None = None
@@ -68,6 +79,19 @@ class Member:
     def is_terminating(self) -> bool:
         """Whether the group has decided on its end."""
         return self.instance.metadata.target_state == "Terminated" or self.state is LifecycleState.TERMINATING
+
+    def to_pool(self) -> PoolInstance:
+        return PoolInstance(self.instance_id, self.template, self.in_service_since, is_protected=self.is_protected)
+
+    def to_description(self) -> MemberDescription:
+        return MemberDescription(
+            instance_id=self.instance_id,
+            state=self.state,
+            template=self.template,
+            availability_zone=self.instance.metadata.availability_zone,
+            is_protected=self.is_protected,
+            is_healthy=self.is_healthy,
+        )
 
     def recommend_rebalance(self, now: datetime) -> None:
         """EC2 sees an elevated risk: the group starts a replacement and lets this one go when that is in service."""

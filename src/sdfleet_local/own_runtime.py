@@ -17,7 +17,7 @@ PORT = "{port}"
 class OwnRuntimeLauncher:
     launcher: SchedulerLauncher
 
-    def launch(self, runtime: str, instance_id: str) -> SchedulerInstance:
+    def launch(self, runtime: str, instance_id: str, release: str) -> SchedulerInstance:
         scheduler = self.launcher.schedulers[runtime]
         if scheduler.runtime_url is not None:
             url = scheduler.runtime_url.replace(PLACEHOLDER, instance_id)
@@ -27,4 +27,4 @@ class OwnRuntimeLauncher:
         if scheduler.runtime_restart_command is not None:
             command = scheduler.runtime_restart_command.replace(PLACEHOLDER, instance_id)
             scheduler = replace(scheduler, runtime_restart_command=command)
-        return replace(self.launcher, schedulers={runtime: scheduler}).launch(runtime, instance_id)
+        return replace(self.launcher, schedulers={runtime: scheduler}).launch(runtime, instance_id, release)

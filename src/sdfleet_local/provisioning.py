@@ -6,9 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from sdfleet.aws.clients import Clients
 from sdfleet.aws.release_store import SsmReleaseStore
+from sdfleet.aws.rollout_group import BASE_VERSION
 from sdfleet.aws.task_table import table_definition
 from sdfleet.domain import names
 from sdfleet.domain.callback import MAX_TRIES
@@ -20,6 +22,9 @@ from sdfleet_local.plan import DEPLOYMENT_ID, RELEASE, PlannedRuntime
 RETENTION = timedelta(days=14)
 #: A backstop only: attempts are counted in the task's record, and drains must not end in the dead-letter queue.
 MAX_RECEIVE_COUNT = 100
+
+#: A launch template has one; what runs here is the release's own code.
+_IMAGE_ID = "ami-10ca1000000000000"
 
 #: Messages of ours, accepted and recorded. All others go to the submission handler first.
 _ACCEPTED = {"accepted": ["1"]}
@@ -39,6 +44,8 @@ class Resources:
     deployment: DeploymentEnvironment
     submissions: QueueAddress
     callbacks: QueueAddress
+    #: To the recorder of rollouts; EventBridge's rule in the cloud.
+    rollout_events: QueueAddress
     #: Of the fleets and of the submissions.
     dead_letter_queues: tuple[QueueAddress, ...]
 
@@ -63,6 +70,8 @@ def provision(clients: Clients, runtimes: Sequence[PlannedRuntime], *, model_buc
     # In its envelope: the attributes hold the address.
     _subscribe(clients, result_topic, callbacks, FILTER_POLICY, is_raw=False)
 
+    rollout_events, _ = _queue_pair(clients, f"{DEPLOYMENT_ID}-rollout-events")
+
     table_name = names.table_name(DEPLOYMENT_ID)
     clients.dynamodb.create_table(**table_definition(table_name))
     output_bucket, inbox_bucket = f"sdfleet-{DEPLOYMENT_ID}-output", f"sdfleet-{DEPLOYMENT_ID}-inbox"
@@ -80,7 +89,41 @@ def provision(clients: Clients, runtimes: Sequence[PlannedRuntime], *, model_buc
         runtimes=tuple(environments),
         model_bucket=model_bucket,
     )
-    return Resources(deployment, submissions, callbacks, (*dead_letter_queues, dead_submissions))
+    return Resources(deployment, submissions, callbacks, rollout_events, (*dead_letter_queues, dead_submissions))
+
+
+def launch_template(clients: Clients, runtime: str) -> dict[str, Any]:
+    """What a fleet's group launches at first, as CreateAutoScalingGroup takes it: a mixed policy, as in the cloud."""
+    name = names.fleet_name(DEPLOYMENT_ID, runtime)
+    tags: Any = [{"Key": "Name", "Value": name}, {"Key": names.RELEASE_TAG, "Value": RELEASE}]
+    try:
+        clients.ec2.create_launch_template(
+            LaunchTemplateName=name,
+            VersionDescription=BASE_VERSION,
+            LaunchTemplateData={
+                "ImageId": _IMAGE_ID,
+                "TagSpecifications": [{"ResourceType": "instance", "Tags": tags}],
+            },
+        )
+    except clients.ec2.exceptions.ClientError as error:
+        # The endpoint's first EC2 call takes seconds; the SDK's second try of it finds what the first has made.
+        if "AlreadyExists" not in str(error):
+            raise
+    made = clients.ec2.describe_launch_templates(LaunchTemplateNames=[name])["LaunchTemplates"][0]
+    specification = {"LaunchTemplateId": made["LaunchTemplateId"], "Version": "1"}
+    return {
+        "MixedInstancesPolicy": {
+            "LaunchTemplate": {
+                "LaunchTemplateSpecification": specification,
+                "Overrides": [{"InstanceType": "local"}],
+            },
+            "InstancesDistribution": {
+                "OnDemandBaseCapacity": "0",
+                "OnDemandPercentageAboveBaseCapacity": "0",
+                "SpotAllocationStrategy": "price-capacity-optimized",
+            },
+        }
+    }
 
 
 def publish_release(clients: Clients, runtimes: Sequence[PlannedRuntime]) -> None:

@@ -8,8 +8,10 @@ import secrets
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sdfleet.aws.clients import Clients
 from sdfleet.aws.clock import SystemClock
@@ -17,8 +19,8 @@ from sdfleet.aws.task_queue import SqsTaskQueue
 from sdfleet.domain import names
 from sdfleet.environment import (
     CallbackEnvironment,
-    DeploymentEnvironment,
     HandlerEnvironment,
+    RolloutEnvironment,
     SchedulerEnvironment,
     SpotPriceEnvironment,
 )
@@ -37,10 +39,12 @@ from sdfleet_local.loopback import free_port, listens
 from sdfleet_local.member import SPOT_NOTICE, TerminationHook
 from sdfleet_local.outputs import outputs_of
 from sdfleet_local.own_runtime import OwnRuntimeLauncher
-from sdfleet_local.plan import DEPLOYMENT_ID, REGION, RELEASE, LocalPlan
+from sdfleet_local.plan import DEPLOYMENT_ID, REGION, LocalPlan
 from sdfleet_local.processes import ProcessIdentity, identify
 from sdfleet_local.progress import ProgressWriter, Step, StepKind
-from sdfleet_local.provisioning import Resources, provision, publish_release
+from sdfleet_local.provisioning import Resources, launch_template, provision, publish_release
+from sdfleet_local.refresh_events import sender
+from sdfleet_local.scaling_templates import Ec2Templates, first_configuration
 from sdfleet_local.state_file import ControlAccess, LocalDirectory, LocalState
 
 log = logs.get_logger(__name__)
@@ -109,10 +113,15 @@ class Supervisor:
         self._spawn("aws-endpoint", *ports, *latency, environment={**environment, "TMPDIR": str(scratch)})
         # Built while the endpoint starts: it costs the SDK half a second.
         clients = Clients(region=REGION, endpoint_url=endpoint_url)
-        _ = clients.sqs, clients.sns, clients.ssm, clients.dynamodb, clients.s3
+        _ = clients.sqs, clients.sns, clients.ssm, clients.dynamodb, clients.s3, clients.ec2
         self._wait_for("the embedded AWS endpoint", lambda: listens(endpoint_port))
 
         self._progress.step("queues, topics, table and buckets")
+        # Beside the others: the endpoint's first EC2 call takes three seconds.
+        pool = ThreadPoolExecutor(1)
+        runtimes = [runtime.name for runtime in self._plan.runtimes]
+        launches = pool.submit(lambda: {name: launch_template(clients, name) for name in runtimes})
+        pool.shutdown(wait=False)
         resources = provision(clients, self._plan.runtimes, model_bucket=self._plan.model_bucket)
 
         count = self._plan.instances * len(self._plan.runtimes)
@@ -128,10 +137,16 @@ class Supervisor:
                 DEPLOYMENT_ID, resources.callbacks.url, named_hosts=self._plan.allowed_hosts
             ).to_env(),
             **SpotPriceEnvironment(resources.deployment.table_name, self._plan.instance_types).to_env(),
+            **RolloutEnvironment(
+                DEPLOYMENT_ID,
+                resources.deployment.table_name,
+                tuple(runtime.name for runtime in resources.deployment.runtimes),
+            ).to_env(),
             **self._function_settings(resources, api_key).to_env(),
         }
         self._spawn("functions", environment=self._functions_environment)
-        self._groups.add(*self._build_groups(resources.deployment, clients, environment, f"127.0.0.1:{endpoint_port}"))
+        endpoint_host = f"127.0.0.1:{endpoint_port}"
+        self._groups.add(*self._build_groups(resources, clients, environment, endpoint_host, launches.result()))
         control = ControlServer(
             ControlTarget(
                 describe=self._groups.describe,
@@ -165,12 +180,19 @@ class Supervisor:
             burst=self._plan.burst,
             submissions=resources.submissions,
             callbacks=resources.callbacks,
+            rollout_events=resources.rollout_events,
             dead_letter_queues=resources.dead_letter_queues,
         )
 
     def _build_groups(
-        self, deployment: DeploymentEnvironment, clients: Clients, environment: dict[str, str], endpoint_host: str
+        self,
+        resources: Resources,
+        clients: Clients,
+        environment: dict[str, str],
+        endpoint_host: str,
+        launches: Mapping[str, Mapping[str, Any]],
     ) -> list[LocalGroup]:
+        deployment = resources.deployment
         schedulers = {
             runtime.name: SchedulerEnvironment(
                 runtime=runtime.name,
@@ -200,18 +222,24 @@ class Supervisor:
                 deployment,
                 schedulers,
                 environment,
-                RELEASE,
                 REGION,
                 self._directory.logs,
                 self._directory.scratch,
                 self._directory.releases,
             )
         )
+        templates = Ec2Templates(clients.ec2)
+        tell = sender(SqsTaskQueue(clients.sqs, resources.rollout_events.url))
         return [
             LocalGroup(
                 name=names.fleet_name(DEPLOYMENT_ID, runtime.name),
                 runtime=runtime.name,
                 capacity=self._plan.instances,
+                configuration=first_configuration(launches[runtime.name], templates),
+                templates=templates,
+                on_event=tell,
+                # What a boot may take here; Auto Scaling itself would try for an hour.
+                refresh_patience=timedelta(seconds=self._plan.start_patience_s),
                 launcher=launcher,
                 clock=self._clock,
                 depth=SqsTaskQueue(clients.sqs, runtime.queue_url).depth,

@@ -15,7 +15,7 @@ from sdfleet_local.own_runtime import OwnRuntimeLauncher
 class RecordingLauncher(SchedulerLauncher):
     launched: list[SchedulerEnvironment] = field(default_factory=list)
 
-    def launch(self, runtime: str, instance_id: str) -> SchedulerInstance:
+    def launch(self, runtime: str, instance_id: str, release: str) -> SchedulerInstance:
         self.launched.append(self.schedulers[runtime])
         return cast(SchedulerInstance, None)
 
@@ -23,9 +23,9 @@ class RecordingLauncher(SchedulerLauncher):
 def launched(scheduler: SchedulerEnvironment, *instance_ids: str) -> list[SchedulerEnvironment]:
     here = Path()
     deployment = cast(DeploymentEnvironment, None)
-    recording = RecordingLauncher(deployment, {scheduler.runtime: scheduler}, {}, "1.0.0", "us-east-1", here, here)
+    recording = RecordingLauncher(deployment, {scheduler.runtime: scheduler}, {}, "us-east-1", here, here)
     for instance_id in instance_ids:
-        OwnRuntimeLauncher(recording).launch(scheduler.runtime, instance_id)
+        OwnRuntimeLauncher(recording).launch(scheduler.runtime, instance_id, "1.0.0")
     return recording.launched
 
 

@@ -1,0 +1,68 @@
+"""A group and its instances as Auto Scaling's describe calls show them (API reference, AutoScalingGroup, Instance)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sdfleet_local.instance import LifecycleState
+from sdfleet_local.scaling_sizes import Sizes
+from sdfleet_local.scaling_templates import Configuration, Template
+
+ACCOUNT = "123456789012"
+
+
+@dataclass(frozen=True)
+class MemberDescription:
+    instance_id: str
+    state: LifecycleState
+    template: Template
+    availability_zone: str
+    is_protected: bool
+    is_healthy: bool
+
+    def to_answer(self) -> dict[str, Any]:
+        return {
+            "InstanceId": self.instance_id,
+            "InstanceType": "local",
+            "AvailabilityZone": self.availability_zone,
+            "LifecycleState": self.state.value,
+            "HealthStatus": "Healthy" if self.is_healthy else "Unhealthy",
+            "LaunchTemplate": self.template.to_specification(),
+            "ProtectedFromScaleIn": self.is_protected,
+        }
+
+
+@dataclass(frozen=True)
+class GroupDescription:
+    name: str
+    sizes: Sizes
+    configuration: Configuration
+    members: tuple[MemberDescription, ...]
+    created_at: datetime
+    region: str
+
+    @property
+    def arn(self) -> str:
+        return f"arn:aws:autoscaling:{self.region}:{ACCOUNT}:autoScalingGroup:local:autoScalingGroupName/{self.name}"
+
+    def to_answer(self, *, has_instances: bool) -> dict[str, Any]:
+        return {
+            "AutoScalingGroupName": self.name,
+            "AutoScalingGroupARN": self.arn,
+            **self.configuration.to_answer(),
+            "MinSize": self.sizes.minimum,
+            "MaxSize": self.sizes.maximum,
+            "DesiredCapacity": self.sizes.desired,
+            # Scaling here has no cooldown, and health is what the instance itself says.
+            "DefaultCooldown": 0,
+            "HealthCheckType": "EC2",
+            "HealthCheckGracePeriod": 0,
+            "AvailabilityZones": [f"{self.region}a"],
+            "Instances": [member.to_answer() for member in self.members] if has_instances else [],
+            "CreatedTime": self.created_at,
+            "NewInstancesProtectedFromScaleIn": False,
+            "CapacityRebalance": True,
+            "TerminationPolicies": ["Default"],
+        }
