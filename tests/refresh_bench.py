@@ -60,6 +60,11 @@ class RefreshBench(Bench):
         return self.group.refreshes()[0]
 
     @property
+    def status(self) -> str:
+        """Of the newest refresh."""
+        return self.refresh.status.value
+
+    @property
     def releases(self) -> dict[str, int]:
         """Instances that stay, by release."""
         members = self.group.describe_group().members

@@ -14,7 +14,6 @@ import pytest
 
 from local_group_bench import FakeTemplates, a_configuration
 from refresh_bench import ROLLING, RefreshBench
-from sdfleet.domain.instance_refresh import RefreshStatus
 from sdfleet_local.refresh_preferences import Preferences
 from sdfleet_local.refresh_run import LONGEST, PATIENCE, AlarmState
 from sdfleet_local.scaling_errors import (
@@ -40,7 +39,7 @@ def test_every_instance_is_replaced_and_the_group_takes_the_desired_configuratio
     assert bench.group.describe_group().configuration.template.version == "1"
     bench.settle()
     assert bench.releases == {"1.1.0": 5}
-    assert (bench.refresh.status, bench.refresh.percentage, bench.refresh.to_update) == ("Successful", 100, 0)
+    assert (bench.status, bench.refresh.percentage, bench.refresh.to_update) == ("Successful", 100, 0)
     assert bench.group.describe_group().configuration == a_configuration("2")
     assert templates.tags == {one.instance_id: "1.1.0" for one in bench.group.describe_group().members}
 
@@ -103,7 +102,7 @@ def test_an_instance_counts_once_it_has_been_in_service_for_the_warm_up() -> Non
     assert (bench.refresh.percentage, bench.refresh.to_update) == (0, 2)
     assert bench.releases == {"1.0.0": 2, "1.1.0": 2}
     bench.pass_by(timedelta(minutes=5))
-    assert bench.refresh.status is RefreshStatus.SUCCESSFUL
+    assert bench.status == "Successful"
 
 
 def test_without_a_desired_configuration_instances_are_launched_anew_from_the_groups_own() -> None:
@@ -135,7 +134,7 @@ def test_an_empty_group_is_refreshed_at_once() -> None:
     bench = RefreshBench(0)
     bench.start(CANARY)
     bench.second()
-    assert (bench.refresh.status, bench.refresh.percentage) == ("Successful", 100)
+    assert (bench.status, bench.refresh.percentage) == ("Successful", 100)
     assert bench.group.describe_group().configuration.template.version == "2"
     assert bench.kinds == ["Succeeded"]
 
@@ -175,7 +174,7 @@ def test_exactly_a_fifth_of_five_is_new_at_a_checkpoint_of_20_per_cent() -> None
     bench.start(CANARY)
     bench.settle(60)
     assert bench.releases == {"1.0.0": 4, "1.1.0": 1}
-    assert (bench.refresh.status, bench.refresh.percentage, bench.refresh.to_update) == ("InProgress", 20, 4)
+    assert (bench.status, bench.refresh.percentage, bench.refresh.to_update) == ("InProgress", 20, 4)
     assert (bench.fewest, bench.most) == (5, 6)
 
 
@@ -187,7 +186,7 @@ def test_after_the_delay_it_goes_on_by_itself() -> None:
     bench.pass_by(timedelta(minutes=14))
     assert bench.releases == {"1.0.0": 4, "1.1.0": 1}
     bench.pass_by(timedelta(minutes=1))
-    assert bench.refresh.status is RefreshStatus.SUCCESSFUL
+    assert bench.status == "Successful"
     assert bench.releases == {"1.1.0": 5}
 
 
@@ -227,7 +226,7 @@ def test_the_last_checkpoint_is_the_target() -> None:
     bench = RefreshBench(5)
     bench.start(replace(CANARY, checkpoints=(20,)))
     bench.settle()
-    assert (bench.refresh.status, bench.refresh.percentage) == ("Successful", 20)
+    assert (bench.status, bench.refresh.percentage) == ("Successful", 20)
     assert bench.releases == {"1.0.0": 4, "1.1.0": 1}
     assert bench.group.describe_group().configuration.template.version == "2"
 
@@ -251,10 +250,10 @@ def test_it_bakes_at_the_end() -> None:
     bench = RefreshBench(2)
     bench.start(replace(ROLLING, bake=timedelta(minutes=10)))
     bench.settle()
-    assert (bench.refresh.status, bench.refresh.percentage) == ("Baking", 100)
+    assert (bench.status, bench.refresh.percentage) == ("Baking", 100)
     assert bench.group.describe_group().configuration.template.version == "1"
     bench.pass_by(timedelta(minutes=10))
-    assert bench.refresh.status is RefreshStatus.SUCCESSFUL
+    assert bench.status == "Successful"
     assert bench.kinds == ["Started", "Started Baking", "Succeeded"]
 
 
@@ -268,9 +267,9 @@ def test_new_instances_that_die_fail_the_refresh_after_an_hour_and_capacity_stay
     bench.start()
     bench.settle()
     bench.pass_by(PATIENCE - timedelta(minutes=5))
-    assert bench.refresh.status is RefreshStatus.IN_PROGRESS
+    assert bench.status == "InProgress"
     bench.pass_by(timedelta(minutes=5))
-    assert bench.refresh.status is RefreshStatus.FAILED
+    assert bench.status == "Failed"
     assert "it hurts" in bench.refresh.reason
     assert bench.fewest == 3
     bench.pass_by(timedelta(minutes=1))
@@ -286,7 +285,7 @@ def test_with_auto_rollback_a_failure_brings_the_former_configuration_back() -> 
     bench.sound.discard("1.1.0")
     bench.pass_by(CANARY.checkpoint_delay)
     bench.pass_by(PATIENCE)
-    assert bench.refresh.status is RefreshStatus.ROLLBACK_SUCCESSFUL
+    assert bench.status == "RollbackSuccessful"
     assert bench.releases == {"1.0.0": 5}
     assert bench.fewest == 5
     assert bench.kinds == ["Started", "Checkpoint Reached", "Rollback Started", "Rollback Succeeded"]
@@ -302,7 +301,7 @@ def test_what_was_replaced_before_a_failure_stays_without_auto_rollback() -> Non
     bench.sound.discard("1.1.0")
     bench.pass_by(CANARY.checkpoint_delay)
     bench.pass_by(PATIENCE)
-    assert bench.refresh.status is RefreshStatus.FAILED
+    assert bench.status == "Failed"
     assert bench.releases["1.1.0"] >= 1
     assert bench.group.describe_group().configuration.template.version == "1"
 
@@ -313,7 +312,7 @@ def test_a_refresh_of_fourteen_days_fails() -> None:
     bench.start(replace(CANARY, checkpoint_delay=timedelta(days=2), checkpoints=(20, 40, 60, 80, 100)))
     bench.settle()
     bench.pass_by(LONGEST)
-    assert (bench.refresh.status, bench.refresh.reason) == ("Failed", "The instance refresh took longer than 14 days.")
+    assert (bench.status, bench.refresh.reason) == ("Failed", "The instance refresh took longer than 14 days.")
 
 
 # Alarms
@@ -326,7 +325,7 @@ def test_an_alarm_turns_a_refresh_with_auto_rollback_back() -> None:
     bench.settle()
     bench.alarms["failures"] = AlarmState.ALARM
     bench.settle()
-    assert bench.refresh.status is RefreshStatus.ROLLBACK_SUCCESSFUL
+    assert bench.status == "RollbackSuccessful"
     assert bench.refresh.reason == "CloudWatch alarms in ALARM state: failures"
     rollback = bench.refresh.rollback
     assert rollback is not None
@@ -342,7 +341,7 @@ def test_an_alarm_while_it_bakes_turns_it_back_too() -> None:
     bench.settle()
     bench.alarms["failures"] = AlarmState.ALARM
     bench.settle()
-    assert bench.refresh.status is RefreshStatus.ROLLBACK_SUCCESSFUL
+    assert bench.status == "RollbackSuccessful"
     assert bench.releases == {"1.0.0": 2}
 
 
@@ -353,7 +352,7 @@ def test_an_alarm_fails_a_refresh_without_auto_rollback() -> None:
     bench.settle()
     bench.alarms["failures"] = AlarmState.ALARM
     bench.settle()
-    assert bench.refresh.status is RefreshStatus.FAILED
+    assert bench.status == "Failed"
     assert bench.releases == {"1.0.0": 4, "1.1.0": 1}
 
 
@@ -366,7 +365,7 @@ def test_nothing_is_replaced_while_an_alarm_lacks_data() -> None:
     assert bench.releases == {"1.0.0": 2}
     bench.alarms["failures"] = AlarmState.OK
     bench.settle()
-    assert bench.refresh.status is RefreshStatus.SUCCESSFUL
+    assert bench.status == "Successful"
 
 
 @pytest.mark.parametrize("state", [AlarmState.ALARM, AlarmState.INSUFFICIENT_DATA])
@@ -399,9 +398,9 @@ def test_cancelling_stops_further_replacements_and_rolls_nothing_back() -> None:
     refresh_id = bench.start(CANARY)
     bench.settle()
     assert bench.group.cancel_refresh(waits=True) == refresh_id
-    assert bench.refresh.status is RefreshStatus.CANCELLING
+    assert bench.status == "Cancelling"
     bench.settle()
-    assert bench.refresh.status is RefreshStatus.CANCELLED
+    assert bench.status == "Cancelled"
     assert bench.releases == {"1.0.0": 4, "1.1.0": 1}
     assert bench.group.describe_group().configuration.template.version == "1"
     assert bench.kinds[-1] == "Cancelled"
@@ -415,10 +414,10 @@ def test_cancelling_waits_for_launches_in_flight() -> None:
     bench.settle(3)
     bench.group.cancel_refresh(waits=True)
     bench.settle()
-    assert bench.refresh.status is RefreshStatus.CANCELLING
+    assert bench.status == "Cancelling"
     bench.sound.add("1.1.0")
     bench.settle()
-    assert bench.refresh.status is RefreshStatus.CANCELLED
+    assert bench.status == "Cancelled"
 
 
 def test_cancelling_need_not_wait() -> None:
@@ -428,19 +427,20 @@ def test_cancelling_need_not_wait() -> None:
     bench.start()
     bench.settle(3)
     bench.group.cancel_refresh(waits=False)
-    assert bench.refresh.status is RefreshStatus.CANCELLED
+    assert bench.status == "Cancelled"
     bench.start(version="3")
 
 
 def test_only_what_is_under_way_can_be_cancelled_or_rolled_back() -> None:
     """API, ActiveInstanceRefreshNotFound."""
     bench = RefreshBench(1)
-    for ask in (lambda: bench.group.cancel_refresh(waits=True), bench.group.roll_back_refresh):
-        with pytest.raises(ActiveInstanceRefreshNotFound):
-            ask()
+    with pytest.raises(ActiveInstanceRefreshNotFound):
+        bench.group.cancel_refresh(waits=True)
+    with pytest.raises(ActiveInstanceRefreshNotFound):
+        bench.group.roll_back_refresh()
     bench.start()
     bench.settle()
-    assert bench.refresh.status is RefreshStatus.SUCCESSFUL
+    assert bench.status == "Successful"
     with pytest.raises(ActiveInstanceRefreshNotFound):
         bench.group.roll_back_refresh()
 
@@ -452,9 +452,9 @@ def test_a_rollback_replaces_what_was_replaced() -> None:
     bench.settle()
     kept = {one.instance_id for one in bench.group.describe_group().members if one.template.version == "1"}
     assert bench.group.roll_back_refresh() == refresh_id
-    assert bench.refresh.status is RefreshStatus.ROLLBACK_IN_PROGRESS
+    assert bench.status == "RollbackInProgress"
     bench.settle()
-    assert bench.refresh.status is RefreshStatus.ROLLBACK_SUCCESSFUL
+    assert bench.status == "RollbackSuccessful"
     assert bench.releases == {"1.0.0": 5}
     assert kept <= {one.instance_id for one in bench.group.instances()}
     assert bench.refresh.to_update == 4
@@ -468,7 +468,7 @@ def test_a_rollback_can_be_cancelled() -> None:
     bench.settle()
     bench.group.roll_back_refresh()
     bench.group.cancel_refresh(waits=False)
-    assert bench.refresh.status is RefreshStatus.CANCELLED
+    assert bench.status == "Cancelled"
 
 
 def test_a_rollback_whose_instances_do_not_come_fails() -> None:
@@ -482,7 +482,7 @@ def test_a_rollback_whose_instances_do_not_come_fails() -> None:
     bench.group.roll_back_refresh()
     bench.settle()
     bench.pass_by(PATIENCE)
-    assert bench.refresh.status is RefreshStatus.ROLLBACK_FAILED
+    assert bench.status == "RollbackFailed"
     assert bench.kinds[-1] == "Rollback Failed"
 
 
@@ -553,7 +553,7 @@ def test_protected_instances_are_left_alone_where_the_preferences_say_so() -> No
     bench.group.protect([bench.group.instances()[0].instance_id], is_protected=True)
     bench.start(replace(ROLLING, scale_in_protected="Ignore"))
     bench.settle()
-    assert bench.refresh.status is RefreshStatus.SUCCESSFUL
+    assert bench.status == "Successful"
     assert bench.releases == {"1.0.0": 1, "1.1.0": 2}
 
 
@@ -565,9 +565,9 @@ def test_protected_instances_are_waited_for_by_default_for_an_hour() -> None:
     bench.group.protect([bench.group.instances()[0].instance_id], is_protected=True)
     bench.start()
     bench.settle(60)
-    assert bench.refresh.status is RefreshStatus.IN_PROGRESS
+    assert bench.status == "InProgress"
     bench.pass_by(PATIENCE)
-    assert bench.refresh.status is RefreshStatus.FAILED
+    assert bench.status == "Failed"
     assert "protected" in bench.refresh.reason
 
 
@@ -608,9 +608,9 @@ def test_refreshes_are_described_newest_first_and_by_id() -> None:
 def test_a_refresh_is_pending_first_and_has_no_start_yet() -> None:
     bench = RefreshBench(1)
     bench.start()
-    assert (bench.refresh.status, bench.refresh.started_at) == ("Pending", None)
+    assert (bench.status, bench.refresh.started_at) == ("Pending", None)
     bench.second()
-    assert bench.refresh.status is RefreshStatus.IN_PROGRESS
+    assert bench.status == "InProgress"
     assert bench.refresh.started_at is not None
 
 
