@@ -19,13 +19,16 @@ from sdfleet.domain import names
 from sdfleet.domain.task import RuntimeType
 from sdfleet.environment import DeploymentEnvironment, SchedulerEnvironment
 
-_FILES = Path(__file__).parent / "boot_files"
+#: Scripts and units; user data and AMI bring the same.
+FILES = Path(__file__).parent / "boot_files"
 _SCRIPTS = "/usr/local/lib/sdfleet"
 _UNITS = "/etc/systemd/system"
 _SETTINGS = "/etc/sdfleet"
 #: What the scheduler's process runs as on the host: no user of the AMI's.
 SCHEDULER_UID = 10001
 MODEL_DIRECTORY = "/var/lib/sdfleet/models"
+#: The scheduler makes it once what a WebUI reads at its start alone is there (docs/models.md).
+SYNCED = f"{MODEL_DIRECTORY}/.synced"
 #: The scheduler is no root and in a container: a unit watches this file.
 _RESTART_COMMAND = "touch /run/sdfleet/restart-runtime"
 #: The launch hook waits longer: what went wrong is told before the instance ends.
@@ -90,12 +93,14 @@ def settings_files(
         "LOG_GROUP": names.fleet_log_group(deployment_id, runtime.name),
         "RUNTIME_PORT": str(runtime.server_port),
         "SCHEDULER_UID": str(SCHEDULER_UID),
+        "WAIT_FOR": SYNCED if runtime.type is RuntimeType.SDWEBUI and config.model_bucket is not None else "",
         "DATA_VOLUME": DATA_VOLUME_DEVICE if runtime.fleet.volume.snapshot_id is not None else "",
     }
     # Every line as docker's --env-file takes it: nothing is quoted there.
     return [
         BootFile(f"{_SETTINGS}/scheduler.env", _lines(scheduler), permissions="0600"),
         BootFile(f"{_SETTINGS}/instance.env", _lines(instance)),
+        BootFile(f"{_SETTINGS}/runtime.env", _lines(runtime.environment)),
         BootFile(f"{_SETTINGS}/runtime-arguments", "".join(f"{one}\n" for one in runtime.arguments)),
         BootFile(
             f"{_SETTINGS}/cloudwatch-agent.json", json.dumps(_agent_settings(deployment_id, runtime)), is_static=True
@@ -112,7 +117,7 @@ def baked_files() -> list[BootFile]:
             permissions="0755" if file.suffix == ".sh" else "0644",
             is_static=True,
         )
-        for file in sorted(_FILES.iterdir())
+        for file in sorted(FILES.iterdir())
         if file.suffix in (".sh", ".service", ".path")
     ]
 

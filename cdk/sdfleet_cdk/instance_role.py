@@ -33,6 +33,8 @@ class InstanceRole(Construct):
         super().__init__(scope, construct_id)
         self._context = context
         self._runtime = runtime
+        #: ARNs of what an instance pulls its containers from.
+        self.repositories = tuple(dict.fromkeys(self._repositories()))
         #: Its statements stand in it: an instance, which cannot be without it, has all of them from its first moment.
         self.role = process_role(
             self,
@@ -117,7 +119,7 @@ class InstanceRole(Construct):
         yield Permission(
             "Images",
             ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"),
-            tuple(dict.fromkeys(self._repositories())),
+            self.repositories,
         )
 
     def _repositories(self) -> Iterator[str]:

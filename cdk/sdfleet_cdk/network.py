@@ -78,8 +78,8 @@ class Network(Construct):
         instances = ec2.SubnetConfiguration(
             name="instances",
             subnet_type=ec2.SubnetType.PUBLIC if is_public else private,
-            # The launch template asks for the address; nothing else that is ever put here gets one.
-            map_public_ip_on_launch=False if is_public else None,
+            # Fleets' launch templates ask for an address themselves. Image Builder's instances have no such word.
+            map_public_ip_on_launch=config.image_pipeline.enabled if is_public else None,
         )
         gateways = ec2.SubnetConfiguration(
             name="gateways", subnet_type=ec2.SubnetType.PUBLIC, cidr_mask=28, map_public_ip_on_launch=False
@@ -109,10 +109,10 @@ class Network(Construct):
         self.subnets = tuple(InstanceSubnet(one.subnet_id, one.availability_zone) for one in chosen)
         self.ready = tuple(one.internet_connectivity_established for one in chosen)
         if self._egress is Egress.ENDPOINTS:
-            self._make_endpoints(vpc)
+            self._make_endpoints(vpc, config)
 
-    def _make_endpoints(self, vpc: ec2.Vpc) -> None:
-        for service in _ENDPOINTS:
+    def _make_endpoints(self, vpc: ec2.Vpc, config: Config) -> None:
+        for service in (*_ENDPOINTS, *(("IMAGE_BUILDER",) if config.image_pipeline.enabled else ())):
             # Its security group takes HTTPS from the VPC's own addresses.
             endpoint = vpc.add_interface_endpoint(
                 service.title().replace("_", ""), service=getattr(ec2.InterfaceVpcEndpointAwsService, service)

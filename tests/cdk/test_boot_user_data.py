@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -46,6 +47,25 @@ def test_an_instance_knows_of_its_own_runtime_only() -> None:
 
 def test_user_data_fits_into_what_ec2_takes() -> None:
     assert len(fleet_template().user_data()) < boot.MAX_USER_DATA_BYTES
+
+
+def test_the_server_has_the_environment_that_the_configuration_names() -> None:
+    webui = {**WEBUI, "environment": {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}}
+    files = written_files(fleet_template(modelsRuntime=[webui]).user_data())
+    assert files["/etc/sdfleet/runtime.env"] == "PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True\n"
+    assert "--env-file /etc/sdfleet/runtime.env" in files["/usr/local/lib/sdfleet/runtime.sh"]
+
+
+def test_a_webui_waits_for_what_it_reads_at_its_start_where_a_scheduler_fetches_it() -> None:
+    def waits_for(**settings: Any) -> str:
+        return _instance_settings(**settings)["WAIT_FOR"]
+
+    bucket = "arn:aws:s3:::my-models"
+    assert waits_for(modelBucketArn=bucket) == "/var/lib/sdfleet/models/.synced"
+    # Nobody would ever make the file.
+    assert waits_for() == ""
+    # It sees new files at once.
+    assert waits_for(modelBucketArn=bucket, modelsRuntime=[{"name": "flows", "type": "comfyui"}]) == ""
 
 
 def test_a_report_comes_before_the_launch_hook_has_run_out() -> None:
@@ -141,6 +161,6 @@ def _environ() -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines)
 
 
-def _instance_settings() -> dict[str, str]:
-    lines = written_files(fleet_template().user_data())["/etc/sdfleet/instance.env"].splitlines()
+def _instance_settings(**settings: Any) -> dict[str, str]:
+    lines = written_files(fleet_template(**settings).user_data())["/etc/sdfleet/instance.env"].splitlines()
     return dict(line.split("=", 1) for line in lines)

@@ -15,7 +15,8 @@ fi
 mapfile -t arguments </etc/sdfleet/runtime-arguments
 exec docker run --rm --name sdfleet-runtime --network sdfleet --publish "127.0.0.1:$RUNTIME_PORT:$RUNTIME_PORT" \
   --cap-drop NET_RAW --security-opt no-new-privileges --shm-size 1g "${gpus[@]}" \
-  --env SDFLEET_MODELS=/var/lib/sdfleet/models --env "SDFLEET_PORT=$RUNTIME_PORT" \
+  --env-file /etc/sdfleet/runtime.env \
+  --env SDFLEET_MODELS=/var/lib/sdfleet/models --env "SDFLEET_PORT=$RUNTIME_PORT" --env "SDFLEET_WAIT_FOR=$WAIT_FOR" \
   --volume /var/lib/sdfleet/models:/var/lib/sdfleet/models:ro \
   --volume /var/lib/sdfleet/scratch:/var/lib/sdfleet/scratch \
   --log-driver awslogs --log-opt "awslogs-region=$AWS_REGION" --log-opt "awslogs-group=$LOG_GROUP" \

@@ -8,6 +8,7 @@ from constructs import Construct
 from sdfleet.config import Config
 from sdfleet.domain import names
 from sdfleet_cdk.alarms import Alarms
+from sdfleet_cdk.ami_pipeline import AmiPipeline
 from sdfleet_cdk.api import FrontApi
 from sdfleet_cdk.callback_delivery import CallbackDelivery
 from sdfleet_cdk.context import DeploymentContext
@@ -44,6 +45,15 @@ class ServiceStack(cdk.Stack):
             fleet = RuntimeFleet(self, f"{part}Fleet", context=context, runtime=runtime, network=network)
             FleetScaling(self, f"{part}Scaling", fleet=fleet)
             fleets.append(fleet)
+            if config.image_pipeline.enabled:
+                AmiPipeline(
+                    self,
+                    f"{part}Ami",
+                    config=config,
+                    runtime=runtime,
+                    network=network,
+                    repositories=fleet.instance_role.repositories,
+                )
         RolloutRecorder(self, "RolloutRecorder", deployment=context, fleets=fleets)
         Alarms(self, "Alarms", config=config, has_api=config.has_api)
         Dashboard(self, "Dashboard", config=config, region=region, has_api=config.has_api)

@@ -37,6 +37,8 @@ CALLBACKS_FAILED = "CallbacksFailed"
 RELEASE_TAG = "sdfleet-release"
 SCHEDULER_IMAGE_TAG = "sdfleet-scheduler-image"
 RUNTIME_IMAGE_TAG = "sdfleet-runtime-image"
+#: Release parameter: the container images of the AMI that is built next, one a line, the scheduler's first.
+BAKED_IMAGES = "baked-images"
 
 #: Where the seeds' model bucket keeps its checkpoints (seed 001, Model storage).
 CHECKPOINT_PREFIX = "Stable-diffusion/"
@@ -246,6 +248,11 @@ def rollout_alarms(deployment_id: str, runtime: str) -> tuple[str, ...]:
 def deployment_parameters(deployment_id: str) -> str:
     """SSM path above everything that a deployment keeps there."""
     return f"/sdfleet/{deployment_id}"
+
+
+def ami_pipeline_name(deployment_id: str, runtime: str) -> str:
+    """Of what makes a fleet's AMI (EC2 Image Builder)."""
+    return f"{fleet_name(deployment_id, runtime)}-ami"
 
 
 def release_parameter(deployment_id: str, runtime: str, name: str) -> str:
