@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from sdfleet_cli.commands.bench import bench
+from sdfleet_cli.commands.build_ami import build_ami
 from sdfleet_cli.commands.build_images import build_images
 from sdfleet_cli.commands.callbacks import callbacks
 from sdfleet_cli.commands.chaos import chaos
@@ -28,6 +29,7 @@ def main() -> None:
 
 
 main.add_command(bench)
+main.add_command(build_ami)
 main.add_command(build_images)
 main.add_command(callbacks)
 main.add_command(chaos)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import boto3
 from botocore.config import Config
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_apigateway import APIGatewayClient
     from mypy_boto3_autoscaling import AutoScalingClient
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_codebuild import CodeBuildClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_ec2 import EC2Client
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_ssm import SSMClient
     from mypy_boto3_sts import STSClient
+
+    from sdfleet.aws.image_builder import ImageBuilderClient
 
 C = TypeVar("C")
 
@@ -139,8 +142,17 @@ class Clients:
         return self._session.client("cloudformation", endpoint_url=self._endpoint_url, config=_CONFIG)
 
     @cached_property
+    def cloudwatch(self) -> CloudWatchClient:
+        return self._session.client("cloudwatch", endpoint_url=self._endpoint_url, config=_CONFIG)
+
+    @cached_property
     def codebuild(self) -> CodeBuildClient:
         return self._session.client("codebuild", endpoint_url=self._endpoint_url, config=_CONFIG)
+
+    @cached_property
+    def imagebuilder(self) -> ImageBuilderClient:
+        client: Any = self._session.client("imagebuilder", endpoint_url=self._endpoint_url, config=_CONFIG)
+        return cast("ImageBuilderClient", client)
 
     @cached_property
     def ec2(self) -> EC2Client:
