@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache, partial
 
+from sdfleet.aws.callback_secret import SsmCallbackSecret
+from sdfleet.aws.clients import Clients
+from sdfleet.aws.clock import SystemClock
+from sdfleet.aws.task_queue import SqsTaskQueue
 from sdfleet.domain import callback
 from sdfleet.domain.callback import Target
+from sdfleet.environment import CallbackEnvironment
 from sdfleet.ports import CallbackSecret, Clock, TaskQueue
+from sdfleet.telemetry import logs
+from sdfleet_lambdas import guarded_post
+from sdfleet_lambdas.building import ONE_AT_A_TIME
 from sdfleet_lambdas.guarded_post import PostAnswer
 
 #: A secret is read again after this; so long a rotation may take to be seen.
@@ -52,3 +62,30 @@ class CallbackServices:
     post: Post
     clock: Clock
     named_hosts: Collection[str] = ()
+
+
+def callback_services() -> CallbackServices:
+    """This process's own, from its environment."""
+    with ONE_AT_A_TIME:
+        return _callback_services()
+
+
+@cache
+def _callback_services() -> CallbackServices:
+    environment = CallbackEnvironment.from_env(os.environ)
+    logs.configure(environment.log_level)
+    return build_callbacks(environment)
+
+
+def build_callbacks(environment: CallbackEnvironment) -> CallbackServices:
+    clients = Clients()
+    clock = SystemClock()
+    named_hosts = frozenset(environment.named_hosts)
+    return CallbackServices(
+        deployment_id=environment.deployment_id,
+        queue=SqsTaskQueue(clients.sqs, environment.queue_url),
+        keys=SigningKeys(SsmCallbackSecret(clients.ssm, environment.secret_parameter), clock),
+        post=partial(guarded_post.post, named_hosts=named_hosts),
+        clock=clock,
+        named_hosts=named_hosts,
+    )

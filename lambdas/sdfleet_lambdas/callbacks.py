@@ -16,8 +16,7 @@ from sdfleet.domain import callback, names, trace
 from sdfleet.domain.wire.callbacks import CallbackNotice, read_callback
 from sdfleet.errors import LeaseLost, MalformedMessage
 from sdfleet.telemetry import logs, metrics
-from sdfleet_lambdas import composition
-from sdfleet_lambdas.callback_services import CallbackServices
+from sdfleet_lambdas.callback_services import CallbackServices, callback_services
 from sdfleet_lambdas.guarded_post import PostFailed
 from sdfleet_lambdas.sqs_batch import QueuedMessage, handle_each
 
@@ -31,7 +30,7 @@ _USER_AGENT = "sdfleet"
 
 def handler(event: Mapping[str, Any], _context: Any) -> dict[str, Any]:
     """Lambda's entry point: the callback queue's event source mapping."""
-    return handle(event, composition.callback_services())
+    return handle(event, callback_services())
 
 
 def handle(event: Mapping[str, Any], services: CallbackServices) -> dict[str, Any]:

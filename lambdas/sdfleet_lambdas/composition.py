@@ -8,27 +8,20 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache, partial
-from threading import Lock
+from functools import cache
 
-from sdfleet.aws.callback_secret import SsmCallbackSecret
 from sdfleet.aws.clients import Clients
 from sdfleet.aws.clock import SystemClock
 from sdfleet.aws.signed_links import artifact_store
-from sdfleet.aws.spot_market import Ec2SpotMarket
-from sdfleet.aws.spot_table import DynamoSpotPrices
 from sdfleet.aws.task_queue import SqsTaskQueue
 from sdfleet.aws.task_table import DynamoTaskStore
 from sdfleet.aws.topic import SnsTopic
 from sdfleet.aws.waiting_room import DynamoWaitingRoom
-from sdfleet.environment import CallbackEnvironment, DeploymentEnvironment, HandlerEnvironment, SpotPriceEnvironment
-from sdfleet.ports import ArtifactStore, Clock, SpotMarket, SpotPrices, TaskQueue, TaskStore, Topic, WaitingRoom
+from sdfleet.environment import DeploymentEnvironment, HandlerEnvironment
+from sdfleet.ports import ArtifactStore, Clock, TaskQueue, TaskStore, Topic, WaitingRoom
 from sdfleet.telemetry import logs
-from sdfleet_lambdas import guarded_post
-from sdfleet_lambdas.callback_services import CallbackServices, SigningKeys
+from sdfleet_lambdas.building import ONE_AT_A_TIME
 from sdfleet_lambdas.model_catalog import ModelCatalog
-
-_building = Lock()
 
 
 @dataclass(frozen=True)
@@ -85,72 +78,8 @@ def build(environ: Mapping[str, str]) -> Services:
 
 def services() -> Services:
     """This process's own, from its environment; sets up logging on the way."""
-    # boto3 must not build clients in two threads at once, and local mode calls handlers from many.
-    with _building:
+    with ONE_AT_A_TIME:
         return _services()
-
-
-def callback_services() -> CallbackServices:
-    """The callback delivery's own, from its environment."""
-    with _building:
-        return _callback_services()
-
-
-@dataclass(frozen=True)
-class SpotServices:
-    """What the recorder of Spot prices works with."""
-
-    market: SpotMarket
-    prices: SpotPrices
-    clock: Clock
-    instance_types: tuple[str, ...]
-    #: Empty: all.
-    zones: tuple[str, ...] = ()
-
-
-def spot_services() -> SpotServices:
-    """The price recorder's own, from its environment."""
-    with _building:
-        return _spot_services()
-
-
-@cache
-def _spot_services() -> SpotServices:
-    environment = SpotPriceEnvironment.from_env(os.environ)
-    logs.configure(environment.log_level)
-    return build_spot(environment)
-
-
-def build_spot(environment: SpotPriceEnvironment) -> SpotServices:
-    clients = Clients()
-    return SpotServices(
-        market=Ec2SpotMarket(clients.ec2),
-        prices=DynamoSpotPrices(clients.dynamodb, environment.table_name),
-        clock=SystemClock(),
-        instance_types=environment.instance_types,
-        zones=environment.zones,
-    )
-
-
-@cache
-def _callback_services() -> CallbackServices:
-    environment = CallbackEnvironment.from_env(os.environ)
-    logs.configure(environment.log_level)
-    return build_callbacks(environment)
-
-
-def build_callbacks(environment: CallbackEnvironment) -> CallbackServices:
-    clients = Clients()
-    clock = SystemClock()
-    named_hosts = frozenset(environment.named_hosts)
-    return CallbackServices(
-        deployment_id=environment.deployment_id,
-        queue=SqsTaskQueue(clients.sqs, environment.queue_url),
-        keys=SigningKeys(SsmCallbackSecret(clients.ssm, environment.secret_parameter), clock),
-        post=partial(guarded_post.post, named_hosts=named_hosts),
-        clock=clock,
-        named_hosts=named_hosts,
-    )
 
 
 @cache

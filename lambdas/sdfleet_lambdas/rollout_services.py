@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import uuid
 from functools import cache
-from threading import Lock
 
 from sdfleet.aws.clients import Clients
 from sdfleet.aws.clock import SystemClock
@@ -15,9 +14,8 @@ from sdfleet.aws.rollout_table import DynamoRollouts
 from sdfleet.domain import names
 from sdfleet.environment import RolloutEnvironment
 from sdfleet.telemetry import logs
+from sdfleet_lambdas.building import ONE_AT_A_TIME
 from sdfleet_lambdas.rollouts import FleetRollouts
-
-_building = Lock()
 
 
 def fleet_rollouts(clients: Clients, *, deployment_id: str, table_name: str, runtime: str) -> FleetRollouts:
@@ -39,7 +37,7 @@ def fleet_rollouts(clients: Clients, *, deployment_id: str, table_name: str, run
 
 def all_rollouts() -> tuple[FleetRollouts, ...]:
     """The recorder's own, from its environment: every fleet of the deployment."""
-    with _building:
+    with ONE_AT_A_TIME:
         return _all_rollouts()
 
 

@@ -7,15 +7,14 @@ from typing import Any
 
 from sdfleet.domain import spot
 from sdfleet.telemetry import logs
-from sdfleet_lambdas import composition
-from sdfleet_lambdas.composition import SpotServices
+from sdfleet_lambdas.spot_services import SpotServices, spot_services
 
 log = logs.get_logger(__name__)
 
 
 def handler(event: Mapping[str, Any], _context: Any) -> dict[str, int]:
     """Lambda's entry point: a schedule."""
-    return handle(event, composition.spot_services())
+    return handle(event, spot_services())
 
 
 def handle(_event: Mapping[str, Any], services: SpotServices) -> dict[str, int]:

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from sdfleet.domain.instance_refresh import Action, Observed
-from sdfleet.domain.release import Release
-from sdfleet.domain.rollout_record import RolloutHistory
-from sdfleet.domain.spot import SpotPool
-from sdfleet.domain.task import Task
+# Named here and not used: a function loads the parts of the domain that it works with.
+if TYPE_CHECKING:
+    from sdfleet.domain.instance_refresh import Action, Observed
+    from sdfleet.domain.release import Release
+    from sdfleet.domain.rollout_record import RolloutHistory
+    from sdfleet.domain.spot import SpotPool
+    from sdfleet.domain.task import Task
 
 #: An idempotency key stands for its task this long (wire contract, Requests).
 IDEMPOTENCY_LIFETIME = timedelta(days=1)

@@ -8,7 +8,7 @@ import pytest
 from builders import a_deployment
 from sdfleet.environment import CallbackEnvironment, HandlerEnvironment
 from sdfleet.errors import ConfigError
-from sdfleet_lambdas import api, composition
+from sdfleet_lambdas import api, callback_services, composition
 from service_harness import an_event
 
 REGION = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
@@ -43,7 +43,7 @@ def test_the_entry_point_answers(environ: dict[str, str], monkeypatch: pytest.Mo
 def test_the_delivery_of_callbacks_needs_no_deployment(environ: dict[str, str]) -> None:
     environment = CallbackEnvironment("test", "http://127.0.0.1:1/callbacks", ("localhost",))
     assert CallbackEnvironment.from_env(environment.to_env()) == environment
-    assert composition.build_callbacks(environment).named_hosts == {"localhost"}
+    assert callback_services.build_callbacks(environment).named_hosts == {"localhost"}
 
 
 def test_importing_the_handlers_loads_no_framework() -> None:

@@ -9,7 +9,7 @@ from sdfleet.domain.spot import HISTORY, MAX_PRICES, SpotPool, SpotPrice, ask_si
 from sdfleet.memory.clock import FakeClock
 from sdfleet.memory.spot_prices import MemorySpotMarket, MemorySpotPrices
 from sdfleet_lambdas import spot_prices
-from sdfleet_lambdas.composition import SpotServices
+from sdfleet_lambdas.spot_services import SpotServices
 
 HOUR = timedelta(hours=1)
 
