@@ -95,6 +95,11 @@ class LocalGroup:
         with self._lock:
             return self._roster.in_service >= self._sizes.desired
 
+    def count_in_service(self) -> int:
+        """Of those that stay."""
+        with self._lock:
+            return self._roster.in_service
+
     def instances(self) -> list[Instance]:
         """Those that have a process."""
         with self._lock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sdfleet.aws.clients import Clients
@@ -14,8 +14,10 @@ from sdfleet.aws.rollout_group import BASE_VERSION
 from sdfleet.aws.task_table import table_definition
 from sdfleet.domain import names
 from sdfleet.domain.callback import MAX_TRIES
+from sdfleet.domain.release import Release
 from sdfleet.domain.wire.callbacks import FILTER_POLICY
 from sdfleet.environment import DeploymentEnvironment, RuntimeEnvironment
+from sdfleet_lambdas.rollouts import NO_RELEASE
 from sdfleet_local.plan import DEPLOYMENT_ID, RELEASE, PlannedRuntime
 
 #: SQS's longest; longer than any outage (architecture section 3).
@@ -126,11 +128,15 @@ def launch_template(clients: Clients, runtime: str) -> dict[str, Any]:
     }
 
 
-def publish_release(clients: Clients, runtimes: Sequence[PlannedRuntime]) -> None:
-    """The public face of the release that every instance runs."""
+def publish_release(clients: Clients, runtimes: Sequence[PlannedRuntime], *, now: datetime) -> None:
+    """The release that every instance runs at first: its record, to which a rollout can return, and its public face."""
     releases = SsmReleaseStore(clients.ssm, DEPLOYMENT_ID)
+    first = Release(RELEASE, now, created_by="local mode", scheduler_image="the checkout itself")
     for runtime in runtimes:
+        releases.create(runtime.name, f"releases/{RELEASE}", json.dumps(first.to_json()))
         releases.write(runtime.name, "image-version", RELEASE)
+        releases.write(runtime.name, "previous-version", NO_RELEASE)
+        releases.write(runtime.name, "launch-template-version", "1")
         releases.write(runtime.name, "deployment-status", "stable")
 
 

@@ -8,20 +8,16 @@ import secrets
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from sdfleet.aws.clients import Clients
 from sdfleet.aws.clock import SystemClock
-from sdfleet.aws.task_queue import SqsTaskQueue
-from sdfleet.domain import names
 from sdfleet.environment import (
     CallbackEnvironment,
     HandlerEnvironment,
     RolloutEnvironment,
-    SchedulerEnvironment,
     SpotPriceEnvironment,
 )
 from sdfleet.errors import LocalModeError
@@ -32,19 +28,14 @@ from sdfleet_local.aws_latency import write_latencies
 from sdfleet_local.child import Child
 from sdfleet_local.control import ControlServer, ControlTarget
 from sdfleet_local.function_settings import FunctionSettings
-from sdfleet_local.group import LocalGroup
 from sdfleet_local.groups import Groups
-from sdfleet_local.instance import SchedulerLauncher
 from sdfleet_local.loopback import free_port, listens
-from sdfleet_local.member import SPOT_NOTICE, TerminationHook
 from sdfleet_local.outputs import outputs_of
-from sdfleet_local.own_runtime import OwnRuntimeLauncher
 from sdfleet_local.plan import DEPLOYMENT_ID, REGION, LocalPlan
 from sdfleet_local.processes import ProcessIdentity, identify
 from sdfleet_local.progress import ProgressWriter, Step, StepKind
 from sdfleet_local.provisioning import Resources, launch_template, provision, publish_release
-from sdfleet_local.refresh_events import sender
-from sdfleet_local.scaling_templates import Ec2Templates, first_configuration
+from sdfleet_local.scaling_groups import GroupBuilder
 from sdfleet_local.state_file import ControlAccess, LocalDirectory, LocalState
 
 log = logs.get_logger(__name__)
@@ -113,7 +104,7 @@ class Supervisor:
         self._spawn("aws-endpoint", *ports, *latency, environment={**environment, "TMPDIR": str(scratch)})
         # Built while the endpoint starts: it costs the SDK half a second.
         clients = Clients(region=REGION, endpoint_url=endpoint_url)
-        _ = clients.sqs, clients.sns, clients.ssm, clients.dynamodb, clients.s3, clients.ec2
+        _ = clients.sqs, clients.sns, clients.ssm, clients.dynamodb, clients.s3, clients.ec2, clients.cloudwatch
         self._wait_for("the embedded AWS endpoint", lambda: listens(endpoint_port))
 
         self._progress.step("queues, topics, table and buckets")
@@ -145,8 +136,16 @@ class Supervisor:
             **self._function_settings(resources, api_key).to_env(),
         }
         self._spawn("functions", environment=self._functions_environment)
-        endpoint_host = f"127.0.0.1:{endpoint_port}"
-        self._groups.add(*self._build_groups(resources, clients, environment, endpoint_host, launches.result()))
+        builder = GroupBuilder(
+            self._plan,
+            self._directory,
+            clients,
+            resources,
+            self._clock,
+            environment,
+            endpoint_host=f"127.0.0.1:{endpoint_port}",
+        )
+        self._groups.add(*builder.build(launches.result()))
         control = ControlServer(
             ControlTarget(
                 describe=self._groups.describe,
@@ -160,7 +159,8 @@ class Supervisor:
         self._control_access = control.access
         self._tick()
         # While they start: nobody needs it before, and the endpoint takes a second for its first parameter.
-        publish_release(clients, self._plan.runtimes)
+        builder.watch(self._groups)
+        publish_release(clients, self._plan.runtimes, now=self._clock.now())
         self._wait_for("the API and its instances", self._everything_answers)
         self._directory.write_outputs(
             outputs_of(
@@ -183,70 +183,6 @@ class Supervisor:
             rollout_events=resources.rollout_events,
             dead_letter_queues=resources.dead_letter_queues,
         )
-
-    def _build_groups(
-        self,
-        resources: Resources,
-        clients: Clients,
-        environment: dict[str, str],
-        endpoint_host: str,
-        launches: Mapping[str, Mapping[str, Any]],
-    ) -> list[LocalGroup]:
-        deployment = resources.deployment
-        schedulers = {
-            runtime.name: SchedulerEnvironment(
-                runtime=runtime.name,
-                runtime_url=runtime.url,
-                runtime_restart_command=runtime.restart_command,
-                runtime_restart_after_s=runtime.restart_after_s,
-                hang_after_s=runtime.hang_after_s,
-                # S3's own links are public in the cloud; here they lead to the endpoint.
-                allowed_hosts=(*self._plan.allowed_hosts, endpoint_host),
-                allowed_buckets=self._plan.allowed_buckets,
-                max_input_bytes=self._plan.max_input_bytes,
-                link_lifetime_s=self._plan.link_lifetime_s,
-                visibility_s=self._plan.visibility_s,
-                model_directory=str(self._directory.models / runtime.name)
-                if self._plan.reads_models(runtime)
-                else None,
-                group_name=names.fleet_name(DEPLOYMENT_ID, runtime.name),
-                termination_hook=names.termination_hook_name(DEPLOYMENT_ID, runtime.name),
-                termination_hook_timeout_s=SPOT_NOTICE.total_seconds(),
-            )
-            for runtime in self._plan.runtimes
-        }
-        if self._plan.instance_endpoint_url is not None:
-            environment = {**environment, "AWS_ENDPOINT_URL": self._plan.instance_endpoint_url}
-        launcher = OwnRuntimeLauncher(
-            SchedulerLauncher(
-                deployment,
-                schedulers,
-                environment,
-                REGION,
-                self._directory.logs,
-                self._directory.scratch,
-                self._directory.releases,
-            )
-        )
-        templates = Ec2Templates(clients.ec2)
-        tell = sender(SqsTaskQueue(clients.sqs, resources.rollout_events.url))
-        return [
-            LocalGroup(
-                name=names.fleet_name(DEPLOYMENT_ID, runtime.name),
-                runtime=runtime.name,
-                capacity=self._plan.instances,
-                configuration=first_configuration(launches[runtime.name], templates),
-                templates=templates,
-                on_event=tell,
-                # What a boot may take here; Auto Scaling itself would try for an hour.
-                refresh_patience=timedelta(seconds=self._plan.start_patience_s),
-                launcher=launcher,
-                clock=self._clock,
-                depth=SqsTaskQueue(clients.sqs, runtime.queue_url).depth,
-                hook=TerminationHook(names.termination_hook_name(DEPLOYMENT_ID, runtime.name), SPOT_NOTICE),
-            )
-            for runtime in deployment.runtimes
-        ]
 
     def _spawn(self, role: str, *arguments: str, environment: dict[str, str]) -> None:
         module = f"sdfleet_local.{role.replace('-', '_')}"

@@ -18,9 +18,11 @@ from sdfleet.aws.rollout_group import AutoScalingRolloutGroup
 from sdfleet.domain import names
 from sdfleet.domain.instance_refresh import CancelRefresh, RefreshStatus, RollBackRefresh, StartRefresh
 from sdfleet.domain.release import Release
+from sdfleet_local.alarms import CloudWatchAlarms
 from sdfleet_local.autoscaling_api import AutoScalingServer
 from sdfleet_local.groups import Groups
 from sdfleet_local.provisioning import launch_template
+from sdfleet_local.refresh_run import AlarmState
 from sdfleet_local.scaling_templates import Ec2Templates, first_configuration
 
 RELEASE = Release("1.1.0", NOON, "ada", ".sdfleet/local/releases/1.1.0")
@@ -308,3 +310,36 @@ def test_a_group_that_is_not_there_is_named(fleet: Fleet) -> None:
     with pytest.raises(ClientError, match="AutoScalingGroup nobodys not found"):
         fleet.client.describe_instance_refreshes(AutoScalingGroupName="nobodys")
     assert fleet.client.describe_auto_scaling_groups(AutoScalingGroupNames=["nobodys"])["AutoScalingGroups"] == []
+
+
+ALARM = "local-sd-failures"
+
+
+@pytest.fixture
+def cloudwatch(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    client = Clients(region="us-east-1", endpoint_url=endpoint).cloudwatch
+    CloudWatchAlarms(client).create([ALARM])
+    yield client
+    client.close()
+
+
+def test_an_alarm_of_the_endpoint_is_ok_at_first(cloudwatch: Any) -> None:
+    assert CloudWatchAlarms(cloudwatch).read([ALARM, "nowhere"]) == {ALARM: AlarmState.OK}
+
+
+def test_an_alarm_that_rings_is_shown_and_one_set_by_hand_stays(cloudwatch: Any) -> None:
+    alarms = CloudWatchAlarms(cloudwatch)
+    alarms.show({ALARM: AlarmState.ALARM})
+    assert alarms.read([ALARM]) == {ALARM: AlarmState.ALARM}
+    alarms.show({ALARM: AlarmState.OK})
+    cloudwatch.set_alarm_state(AlarmName=ALARM, StateValue="ALARM", StateReason="a rehearsal")
+    alarms.show({ALARM: AlarmState.OK})
+    assert alarms.read([ALARM]) == {ALARM: AlarmState.ALARM}
+
+
+def test_alarms_of_an_endpoint_that_does_not_answer_lack_data(cloudwatch: Any) -> None:
+    client = Clients(region="us-east-1", endpoint_url="http://127.0.0.1:1").cloudwatch
+    assert CloudWatchAlarms(client).read([ALARM]) == {ALARM: AlarmState.INSUFFICIENT_DATA}
+    client.close()

@@ -1,0 +1,62 @@
+"""A release is rolled out to the real schedulers of a local deployment, as boto3 asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from running_service import RunningService, eventually, new_id
+from sdfleet.aws.clients import Clients
+from sdfleet.aws.clock import SystemClock
+from sdfleet.aws.rollout_group import AutoScalingRolloutGroup
+from sdfleet.domain import names
+from sdfleet.domain.instance_refresh import RefreshStatus, StartRefresh
+from sdfleet.domain.release import Release
+
+RUNTIME = "sdruntime"
+#: Three boots, one after the other at worst, on two cores that do something else.
+PATIENCE_S = 150.0
+MOMENT = timedelta(seconds=2)
+
+
+@pytest.fixture
+def clients(local_deployment: RunningService, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clients]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    built = Clients(region="us-east-1", endpoint_url=local_deployment.outputs["AwsEndpointUrl"])
+    yield built
+    for client in (built.autoscaling, built.ec2):
+        client.close()
+
+
+def test_a_release_reaches_every_instance_of_a_running_fleet(
+    local_deployment: RunningService, clients: Clients
+) -> None:
+    group = AutoScalingRolloutGroup(
+        clients.autoscaling,
+        clients.ec2,
+        SystemClock(),
+        group_name=names.fleet_name("local", RUNTIME),
+        alarms=names.rollout_alarms("local", RUNTIME),
+    )
+    before = group.state()
+    assert sum(before.releases.values()) == before.capacity
+
+    version = group.add_template_version(Release("1.9.0", datetime.now(UTC), "ada", "the checkout"))
+    group.carry_out(StartRefresh(version, (20, 100), MOMENT, MOMENT, auto_rollback=True))
+
+    def ended() -> bool:
+        return group.observed().refreshes[0].status.is_over
+
+    eventually(ended, within_s=PATIENCE_S)
+    newest = group.observed().refreshes[0]
+    assert (newest.status, newest.reason) == (RefreshStatus.SUCCESSFUL, None)
+    assert group.state().template_version == version
+    # The old ones may still be on their way out, through their termination hook.
+    eventually(lambda: group.state().releases == {"1.9.0": before.capacity}, within_s=PATIENCE_S)
+    assert {one["release"] for one in local_deployment.instances_in_service()} == {"1.9.0"}
+    task_id = new_id()
+    local_deployment.submit(id=task_id)
+    assert local_deployment.ended(task_id)["status"] == "succeeded"
