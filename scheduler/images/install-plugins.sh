@@ -4,7 +4,7 @@
 set -eu
 kept=$(mktemp)
 python3 -m pip freeze | grep -E '^(torch|torchvision|torchaudio|xformers)==' >"$kept" || true
-for plugin in "$1"/*/; do
+for plugin in "$1"/*; do
     [ -d "$plugin" ] || continue
     echo "installing $plugin"
     if [ -f "$plugin/requirements.txt" ]; then

@@ -147,6 +147,49 @@ def test_a_repository_without_a_full_commit_is_refused(tmp_path: Path, pin: str)
     assert "full commit" in ran.stderr
 
 
+def test_a_plugin_is_installed_with_the_image_and_leaves_torch_alone(tmp_path: Path) -> None:
+    node = tmp_path / "custom_nodes" / "node"
+    node.mkdir(parents=True)
+    (node / "requirements.txt").write_text("opencv-python\n")
+    (node / "install.py").touch()
+    # Without either: nothing to do.
+    (tmp_path / "custom_nodes" / "plain").mkdir()
+    calls = installed(tmp_path, status=0)
+    assert calls[0].endswith(":-m pip freeze")
+    assert re.fullmatch(
+        rf".*:-m pip install --no-cache-dir --constraint (\S+) --requirement {node}/requirements.txt", calls[1]
+    )
+    assert calls[2:] == [f"{node}:install.py"]
+    assert (tmp_path / "constraint").read_text() == "torch==2.9.1\n"
+
+
+def test_a_plugin_that_cannot_be_installed_fails_the_build(tmp_path: Path) -> None:
+    node = tmp_path / "custom_nodes" / "node"
+    node.mkdir(parents=True)
+    (node / "requirements.txt").touch()
+    with pytest.raises(subprocess.CalledProcessError):
+        installed(tmp_path, status=1)
+
+
+def installed(place: Path, *, status: int) -> list[str]:
+    """How Python was called, and in which directory; it ends with `status` when it is to install something."""
+    stand_in = place / "bin" / "python3"
+    stand_in.parent.mkdir()
+    stand_in.write_text(f"""\
+#!/bin/sh
+echo "$PWD:$*" >>{place}/calls
+case $* in
+*freeze) printf 'torch==2.9.1\\nnumpy==2.0.0\\n' ;;
+*constraint*) cp "$6" {place}/constraint; exit {status} ;;
+esac
+""")
+    stand_in.chmod(0o755)
+    script = _ROOT / "scheduler/images/install-plugins.sh"
+    environment = {**os.environ, "PATH": f"{stand_in.parent}:/usr/bin:/bin"}
+    subprocess.run(["sh", script, f"{place}/custom_nodes"], env=environment, capture_output=True, check=True)
+    return (place / "calls").read_text().splitlines()
+
+
 def test_hadolint_has_no_complaint() -> None:
     hadolint = shutil.which("hadolint") or str(Path(sys.executable).parent / "hadolint")
     if not Path(hadolint).exists():

@@ -101,6 +101,14 @@ def test_every_parameter_of_a_component_is_given(template: dict[str, Any]) -> No
     assert seen == 6
 
 
+def test_an_ami_has_a_name_of_its_own_and_says_whose_it_is(template: dict[str, Any]) -> None:
+    (place,) = by_name(template, "DistributionConfiguration")["sdfleet-sdruntime-ami"]["Distributions"]
+    assert place["AmiDistributionConfiguration"] == {
+        "Name": "sdfleet-sdruntime-ami {{ imagebuilder:buildDate }}",
+        "AmiTags": {"sdfleet-deployment": "sdfleet", "sdfleet-runtime": "sdruntime"},
+    }
+
+
 def test_another_content_has_another_name() -> None:
     before = read_recipe("recipe")
     after = Recipe(before.name, before.description, before.parent_image, before.documents[1:])

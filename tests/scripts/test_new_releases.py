@@ -65,7 +65,7 @@ def release(account: FakeAccount, runtime: str, version: str) -> dict[str, str]:
 def in_service(account: FakeAccount, version: str) -> None:
     """Both fleets run a release whose images have digests that nothing else has here."""
     for runtime in ("sdruntime", "comfyruntime"):
-        own = Release(version, NOON, "ada", "scheduler@sha256:5", f"{runtime}@sha256:7")
+        own = Release(version, NOON, "ada", "scheduler@sha256:5", f"{runtime}@sha256:7", "ami-0000000000baked00")
         for name, value in (("image-version", version), (f"releases/{version}", json.dumps(own.to_json()))):
             account.client("ssm").put_parameter(Name=f"/sdfleet/sdfleet/{runtime}/{name}", Value=value, Type="String")
 
@@ -112,6 +112,9 @@ def test_runtimes_keep_the_image_that_they_run_unless_a_new_one_is_asked_for(acc
     assert pushed(account) == ["scheduler:1.2.0"]
     assert release(account, "sdruntime", "1.2.0")["runtime_image"] == "sdruntime@sha256:7"
     assert release(account, "sdruntime", "1.2.0")["scheduler_image"] != "scheduler@sha256:5"
+    # Made by build-ami.sh: without it every instance would pull its images again. The configuration's goes before.
+    assert release(account, "comfyruntime", "1.2.0")["ami_id"] == "ami-0000000000baked00"
+    assert release(account, "sdruntime", "1.2.0")["ami_id"] == "ami-0123456789abcdef0"
     assert build("1.3.0", "--runtime", "sdruntime").exit_code == 0
     assert pushed(account)[1:] == ["scheduler:1.3.0", "sdruntime:1.3.0"]
     assert release(account, "sdruntime", "1.3.0")["runtime_image"] != "sdruntime@sha256:7"

@@ -52,10 +52,18 @@ class FirstRelease:
         return {"version": version}
 
 
-def record(session: Session, runtime: RuntimeConfig, version: str, *, kept_image: str | None = None) -> None:
+def record(
+    session: Session,
+    runtime: RuntimeConfig,
+    version: str,
+    *,
+    kept_image: str | None = None,
+    kept_ami_id: str | None = None,
+) -> None:
     """Record a release with the digests of its images, once: an existing record stays.
 
-    `kept_image`: the runtime's image of an earlier release; None: the one that was built as `version`.
+    `kept_image`: the runtime's image of an earlier release; None: the one that was built as `version`. `kept_ami_id`:
+    that of an earlier release, where the configuration names none.
 
     Raises:
         DeploymentError: an image of it is not in ECR.
@@ -72,7 +80,7 @@ def record(session: Session, runtime: RuntimeConfig, version: str, *, kept_image
         created_by=session.account.caller_arn,
         scheduler_image=_pinned(session, runtime.images.scheduler, "scheduler", version),
         runtime_image=runtime_image,
-        ami_id=runtime.fleet.ami_id,
+        ami_id=runtime.fleet.ami_id or kept_ami_id,
         commit=source_commit(session.root),
     )
     store.create(runtime.name, f"releases/{version}", json.dumps(release.to_json()))

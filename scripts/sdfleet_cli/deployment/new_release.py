@@ -26,6 +26,8 @@ class NewRelease:
     builds: tuple[ImageBuild, ...]
     #: Images of the present releases, by runtime.
     kept: Mapping[str, str]
+    #: AMIs of the present releases, by runtime. What one brings is there by its digest, or pulled.
+    ami_ids: Mapping[str, str]
 
     def make(self, session: Session) -> list[str]:
         """Build, push, record; the runtimes that have the release now.
@@ -36,7 +38,13 @@ class NewRelease:
         if self.builds:
             build_images(session, self.version, self.builds)
         for runtime in session.config.runtimes:
-            record(session, runtime, self.version, kept_image=self.kept.get(runtime.name))
+            record(
+                session,
+                runtime,
+                self.version,
+                kept_image=self.kept.get(runtime.name),
+                kept_ami_id=self.ami_ids.get(runtime.name),
+            )
         return [runtime.name for runtime in session.config.runtimes]
 
 
@@ -59,20 +67,26 @@ def plan_release(session: Session, version: str, *, with_runtimes: str | None) -
         raise DeploymentRefused(
             f"{version} exists in {session.deployment_id} and never changes; choose another version."
         )
+    present = {one.name: release for one in runtimes if (release := _present_release(session, store, one)) is not None}
     kept = {
         one.name: image
         for one in runtimes
-        if with_runtimes not in (ALL_RUNTIMES, one.name) and (image := _present_image(session, store, one)) is not None
+        if with_runtimes not in (ALL_RUNTIMES, one.name)
+        and _is_built(one)
+        and one.name in present
+        and (image := present[one.name].runtime_image) is not None
     }
+    ami_ids = {name: release.ami_id for name, release in present.items() if release.ami_id is not None}
     unneeded = {names.image_repository(session.deployment_id, name) for name in kept}
     builds = [one for one in builds_of(session.deployment_id, session.config) if one.repository not in unneeded]
-    return NewRelease(version, tuple(builds), kept)
+    return NewRelease(version, tuple(builds), kept, ami_ids)
 
 
-def _present_image(session: Session, store: SsmReleaseStore, runtime: RuntimeConfig) -> str | None:
-    """What the fleet's release runs; None where that is not ours to keep."""
-    if runtime.type is RuntimeType.TEST_PATTERN or runtime.images.runtime is not None:
-        return None
+def _is_built(runtime: RuntimeConfig) -> bool:
+    return runtime.type is not RuntimeType.TEST_PATTERN and runtime.images.runtime is None
+
+
+def _present_release(session: Session, store: SsmReleaseStore, runtime: RuntimeConfig) -> Release | None:
     version = release_of(session, runtime.name)
     written = store.read(runtime.name, f"releases/{version}") if version is not None else None
-    return Release.from_json(json.loads(written)).runtime_image if written is not None else None
+    return None if written is None else Release.from_json(json.loads(written))
