@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from sdfleet.environment import DeploymentEnvironment, SchedulerEnvironment
 from sdfleet.errors import DeploymentRefused
+from sdfleet_local import child
+from sdfleet_local.instance import SchedulerLauncher
 from sdfleet_local.snapshots import environment_of, take_snapshot
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -57,6 +61,32 @@ def test_an_instance_of_a_release_runs_its_snapshot(tmp_path: Path) -> None:
     ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     assert all(file.startswith(str(snapshot)) for file in ran.stdout.split())
+
+
+def test_the_launcher_gives_each_instance_the_snapshot_of_its_own_release(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Mapping[str, str]] = []
+
+    def start(module: str, *, environment: Mapping[str, str], log_file: Path) -> None:
+        started.append(environment)
+
+    monkeypatch.setattr(child, "start", start)
+    deployment = DeploymentEnvironment("local", "tasks", "out", "in", "requests", "results", ())
+    schedulers = {"test": SchedulerEnvironment(runtime="test")}
+    launcher = SchedulerLauncher(
+        deployment, schedulers, {}, region="us-east-1", logs=tmp_path, scratch=tmp_path, releases=tmp_path / "releases"
+    )
+    for release in ("1.1.0", "1.2.0"):
+        take_snapshot(a_checkout(tmp_path / "checkout"), tmp_path / "releases", release)
+    for instance, release in (("i-1", "1.1.0"), ("i-2", "1.2.0"), ("i-3", "1.0.0")):
+        launched = launcher.launch("test", instance, release)
+        launched._listener.close()
+    assert [environment.get("PYTHONPATH") for environment in started] == [
+        str(tmp_path / "releases" / "1.1.0"),
+        str(tmp_path / "releases" / "1.2.0"),
+        None,
+    ]
 
 
 def test_an_instance_of_a_release_without_a_snapshot_runs_the_checkout(tmp_path: Path) -> None:
