@@ -70,7 +70,8 @@ def has_left(service: RunningService, instance: dict[str, Any]) -> bool:
 
 def events(instance: dict[str, Any]) -> list[dict[str, Any]]:
     lines = [line for line in Path(instance["log"]).read_text().splitlines() if line.startswith("{")]
-    return [json.loads(line) for line in lines]
+    # The lines without one are metrics.
+    return [event for event in map(json.loads, lines) if "event" in event]
 
 
 def claims(instance: dict[str, Any], task_id: str) -> int:
