@@ -43,7 +43,8 @@ def build_ami(
 ) -> None:
     """Build AMIs that have a release's container images in them, and record a release with them.
 
-    Interrupted, the builds go on, but their AMIs are in no release. The fleets go on with what they have. Needs imagePipeline.enabled.
+    Interrupted, the builds go on, but their AMIs are in no release. The fleets go on with what they have. Needs
+    imagePipeline.enabled.
     """
     if deployment_id == LOCAL:
         raise click.UsageError("local has no machines and no AMI")
