@@ -29,6 +29,8 @@ class Group:
     refreshes: list[Refresh] = field(default_factory=list)
     #: The group's own launch template version: a refresh changes it when it succeeds.
     template: str = "3"
+    #: Places of the instances that the present refresh has replaced: a rollback replaces no others.
+    replaced: set[int] = field(default_factory=set)
     #: What was asked of it, in order; and the releases with a launch template version.
     asked: list[Action] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=lambda: {"1.0.0": "3"})
@@ -53,6 +55,7 @@ class Group:
                     return
                 refresh_id = f"refresh-{len(self.refreshes) + 1}"
                 self.waits_until = None
+                self.replaced = set()
                 self.start = action
                 self.refreshes.append(Refresh(refresh_id, RefreshStatus.PENDING, action.template_version, self.now))
             case CancelRefresh():
@@ -87,8 +90,9 @@ class Group:
             case RefreshStatus.CANCELLING:
                 self._set(replace(active, status=RefreshStatus.CANCELLED))
             case RefreshStatus.ROLLBACK_IN_PROGRESS:
-                self._replace_one(self.template)
-                if set(self.instances) == {self.template}:
+                if self.replaced:
+                    self.instances[self.replaced.pop()] = self.template
+                else:
                     self._set(replace(active, status=RefreshStatus.ROLLBACK_SUCCESSFUL))
 
     def _is_at_checkpoint(self, active: Refresh) -> bool:
@@ -102,6 +106,7 @@ class Group:
         old = next((index for index, one in enumerate(self.instances) if one != template), None)
         if old is not None:
             self.instances[old] = template
+            self.replaced.add(old)
 
     def observed(self) -> Observed:
         return Observed(self.now, tuple(self.refreshes))

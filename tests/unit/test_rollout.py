@@ -114,6 +114,29 @@ def test_the_phases_follow_the_refresh() -> None:
     ]
 
 
+def test_a_canary_of_whole_instances_bakes_although_it_is_more_than_was_wished() -> None:
+    rollout, _ = started(20)
+    phases = []
+    for percentage, minute in ((0, 1), (33, 3), (33, 10), (66, 22)):
+        rollout, _ = seen(rollout, RefreshStatus.IN_PROGRESS, percentage, after=timedelta(minutes=minute))
+        phases.append(rollout.phase)
+
+    assert phases == [Phase.CANARY, Phase.CANARY_BAKING, Phase.CANARY_BAKING, Phase.ROLLING]
+
+
+def test_a_rollback_behind_a_promotion_takes_the_canary_back_too() -> None:
+    rollout, _ = started(hold=True)
+    rollout, _ = seen(rollout, RefreshStatus.IN_PROGRESS, 20)
+    rollout, _ = plan_promote(rollout, reason="ada")
+    rollout, _ = seen(rollout, RefreshStatus.CANCELLED, 20, after=timedelta(minutes=7))
+    rollout, (action,) = seen(
+        rollout, RefreshStatus.ROLLBACK_SUCCESSFUL, 60, after=timedelta(minutes=9), refresh_id="refresh-2"
+    )
+
+    assert isinstance(action, StartRefresh)
+    assert (action.template_version, rollout.phase) == ("3", Phase.ROLLING_BACK)
+
+
 def test_only_a_success_moves_the_image_version() -> None:
     rollout, _ = started()
     under_way = face(rollout, previous_version="0.9.0")

@@ -64,7 +64,10 @@ class AutoScalingRolloutGroup:
 
     def state(self) -> FleetState:
         group = self._group()
-        instance_ids = [one["InstanceId"] for one in group.get("Instances", ())]
+        # Those on their way out take no tasks any more.
+        instance_ids = [
+            one["InstanceId"] for one in group.get("Instances", ()) if not one["LifecycleState"].startswith("Terminat")
+        ]
         return FleetState(
             capacity=group["DesiredCapacity"],
             minimum=group["MinSize"],

@@ -110,6 +110,8 @@ class Rollout:
     #: Of the fleet, by Auto Scaling's count in the present refresh.
     percentage_complete: int = 0
     canary_done_at: datetime | None = None
+    #: What the canary is of the fleet: whole instances, so often more than was wished.
+    canary_percentage: int | None = None
     ended_at: datetime | None = None
     #: Of the last observation taken in; older ones are passed over.
     observed_at: datetime | None = None
@@ -240,6 +242,9 @@ def _forward_refresh(rollout: Rollout, refresh: Refresh, now: datetime) -> tuple
             return _over(rollout, Phase.SUCCEEDED, now), ()
         case RefreshStatus.ROLLBACK_SUCCESSFUL:
             rollout = _turned_back(rollout, refresh.reason or "the refresh was rolled back")
+            if rollout.past_refresh_ids:
+                # It has put back what it replaced itself; the canary was another refresh's.
+                return _next_refresh(rollout, refresh, _backward)
             return _over(rollout, Phase.ROLLED_BACK, now), ()
         case RefreshStatus.ROLLBACK_IN_PROGRESS:
             return _turned_back(rollout, refresh.reason or "the refresh is being rolled back"), ()
@@ -271,15 +276,16 @@ def _under_way(rollout: Rollout, refresh: Refresh, now: datetime) -> tuple[Rollo
 def _with_progress(rollout: Rollout, refresh: Refresh, now: datetime, *, has_canary: bool) -> Rollout:
     if refresh.status is RefreshStatus.BAKING:
         return replace(rollout, phase=Phase.BAKING)
-    if not has_canary or refresh.percentage_complete > rollout.wish.percentage:
+    done = refresh.percentage_complete
+    if not has_canary or done == 100 or done > (rollout.canary_percentage or 100):
         return replace(rollout, phase=Phase.ROLLING)
-    if refresh.percentage_complete < rollout.wish.percentage:
+    if done < rollout.wish.percentage:
         return replace(rollout, phase=Phase.CANARY)
     done_at = rollout.canary_done_at or now
     phase = Phase.HELD if rollout.wish.hold else Phase.CANARY_BAKING
     if not rollout.wish.hold and now >= done_at + rollout.wish.bake:
         phase = Phase.ROLLING
-    return replace(rollout, phase=phase, canary_done_at=done_at)
+    return replace(rollout, phase=phase, canary_done_at=done_at, canary_percentage=done)
 
 
 def _on_the_way_back(rollout: Rollout, refresh: Refresh, now: datetime) -> tuple[Rollout, tuple[Action, ...]]:
