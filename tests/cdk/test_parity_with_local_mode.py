@@ -26,6 +26,8 @@ RUNTIMES = (
     PlannedRuntime("comfy-flow", RuntimeType.COMFYUI),
 )
 #: Local mode's outputs that say how to reach this machine.
+#: Here the groups' events come through a queue; on AWS a rule hands them to the function.
+IN_PLACE_OF_EVENTS = "local-rollout-events"
 OF_THIS_MACHINE = {"ApiKey", "AwsEndpointUrl", "AwsRegion"}
 
 
@@ -83,7 +85,8 @@ def cloud_queues() -> dict[str, tuple[str, str | None]]:
 
 @pytest.mark.usefixtures("local")
 def test_the_queues_have_the_same_names_retention_and_dead_letters(clients: Clients) -> None:
-    assert cloud_queues() == local_queues(clients)
+    here = {name: queue for name, queue in local_queues(clients).items() if not name.startswith(IN_PLACE_OF_EVENTS)}
+    assert cloud_queues() == here
 
 
 @pytest.mark.usefixtures("local")

@@ -31,9 +31,9 @@ def clients(local_deployment: RunningService, monkeypatch: pytest.MonkeyPatch) -
         client.close()
 
 
-def test_a_release_reaches_every_instance_of_a_running_fleet(
-    local_deployment: RunningService, clients: Clients
-) -> None:
+@pytest.fixture
+def group(clients: Clients) -> Iterator[AutoScalingRolloutGroup]:
+    """Goes back to what it was: other tests use the same deployment."""
     group = AutoScalingRolloutGroup(
         clients.autoscaling,
         clients.ec2,
@@ -41,6 +41,16 @@ def test_a_release_reaches_every_instance_of_a_running_fleet(
         group_name=names.fleet_name("local", RUNTIME),
         alarms=names.rollout_alarms("local", RUNTIME),
     )
+    before = group.state()
+    yield group
+    back = StartRefresh(before.template_version, (100,), timedelta(0), timedelta(0), auto_rollback=False)
+    group.carry_out(back)
+    eventually(lambda: group.state().releases == before.releases, within_s=PATIENCE_S)
+
+
+def test_a_release_reaches_every_instance_of_a_running_fleet(
+    local_deployment: RunningService, group: AutoScalingRolloutGroup
+) -> None:
     before = group.state()
     assert sum(before.releases.values()) == before.capacity
 

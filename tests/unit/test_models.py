@@ -140,7 +140,7 @@ async def test_a_server_of_another_kind_has_no_such_models(tmp_path: Path) -> No
 async def test_the_runtimes_own_model_and_what_the_webui_reads_once_are_fetched_at_the_start(tmp_path: Path) -> None:
     instance = Instance(tmp_path, model="own.safetensors")
     await instance.start()
-    while not instance.arrived:
+    while not instance.models.is_synced:
         await asyncio.sleep(0.001)
     await instance.models.close()
     assert instance.files() == {OWN, UPSCALER, SYNCED}
