@@ -18,6 +18,8 @@ log = logs.get_logger(__name__)
 
 #: The node termination handler's interval: two minutes leave no time for a slower one.
 POLL = timedelta(seconds=2)
+#: A recommendation is no drain and has no deadline: it is looked for at every third poll.
+REBALANCE_POLLS = 3
 #: Off EC2 nothing answers; asking is cheap but pointless.
 POLL_WITHOUT_SERVICE = timedelta(seconds=30)
 #: Spot gives this long from the notice (EC2 User Guide, "Spot Instance interruption notices").
@@ -41,6 +43,7 @@ class InterruptionWatch:
         self._termination_time = drain_timeout if longest_wait is None else longest_wait
         #: Elevated risk, not yet a drain.
         self.is_rebalance_recommended = False
+        self._polls = 0
         #: EC2 takes the instance away.
         self.is_interrupted = False
         #: The group has decided that the instance goes; its hook, if it has one, waits for us.
@@ -69,7 +72,9 @@ class InterruptionWatch:
         if not self.is_terminating and await self._service.read(metadata.TARGET_STATE) == "Terminated":
             self.is_terminating = True
             self._drain.begin(Notice(NoticeKind.TERMINATION, self._clock.now() + self._termination_time))
-        if not self.is_rebalance_recommended and await self._service.read(metadata.REBALANCE) is not None:
+        is_looked_for = not self.is_rebalance_recommended and self._polls % REBALANCE_POLLS == 0
+        self._polls += 1
+        if is_looked_for and await self._service.read(metadata.REBALANCE) is not None:
             self.is_rebalance_recommended = True
             log.info("rebalance.recommended")
 

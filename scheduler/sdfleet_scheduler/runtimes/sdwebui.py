@@ -38,8 +38,8 @@ log = logs.get_logger(__name__)
 
 #: Loading SDXL from a cold disk takes minutes without a step; the longest seen was four, doubled and rounded up.
 HANG_AFTER = timedelta(minutes=10)
-#: Smooth enough for a progress bar; each look costs the server some milliseconds.
-WATCH_INTERVAL = timedelta(seconds=1)
+#: The heartbeat writes progress no more often; each look costs the server some milliseconds, and us two.
+WATCH_INTERVAL = timedelta(seconds=2)
 #: An interrupted job ends after its current step; ten seconds of it on a slow GPU, tripled.
 STOP_WITHIN = timedelta(seconds=30)
 #: How often a stopping job is looked at.
