@@ -47,7 +47,7 @@ def test_an_image_is_no_root_says_how_it_is_and_under_what_licence(dockerfile: P
 @pytest.mark.parametrize("dockerfile", _DOCKERFILES, ids=lambda file: file.parent.name)
 def test_the_base_can_be_pinned_by_its_digest(dockerfile: Path) -> None:
     text = dockerfile.read_text()
-    assert re.search(r"^ARG BASE=docker\.io/library/python:3\.11-slim-bookworm$", text, re.MULTILINE)
+    assert re.search(r"^ARG BASE=python:3\.11-slim-bookworm$", text, re.MULTILINE)
     assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"${BASE}"}
 
 
