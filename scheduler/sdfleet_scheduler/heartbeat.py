@@ -16,7 +16,7 @@ log = logs.get_logger(__name__)
 
 Sleep = Callable[[float], Awaitable[None]]
 
-#: A cancel is seen within this; one read of the record a tick.
+#: A cancel is seen within this of the task's turn at the runtime; one read of the record a tick.
 TICK = timedelta(seconds=2)
 #: Smaller steps of progress are not worth a write of the record.
 PROGRESS_STEP = 0.05
@@ -36,6 +36,9 @@ class Heartbeat:
         extended_at = self._clock.now()
         while True:
             await self._sleep(self._tick.total_seconds())
+            if (begun_at := run.ticket.begun_at) is not None and (since := self._clock.now() - begun_at) < self._tick:
+                # Ticks count from the start of the work: most tasks are done before their first.
+                await self._sleep((self._tick - since).total_seconds())
             try:
                 async with asyncio.timeout(self._interval.total_seconds()):
                     extended_at = await self._beat(run, extended_at)

@@ -97,6 +97,10 @@ class Line:
     async def wants_next(self, may_look_ahead: Callable[[], bool]) -> None:
         """Returns when the next message should be received."""
         while not self._wants_next(may_look_ahead):
+            if len(self._tickets) > 1:
+                # No prediction changes that.
+                await self.changed()
+                continue
             try:
                 async with asyncio.timeout(LOOK.total_seconds()):
                     await self.changed()

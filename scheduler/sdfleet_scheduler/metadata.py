@@ -36,6 +36,8 @@ class InstanceMetadata:
         self._client = client
         self._monotonic = monotonic
         self._token = ""
+        #: Made once for each path and token: httpx takes as long to make one as to send it.
+        self._requests: dict[str, httpx.Request] = {}
         self._token_until = 0.0
 
     async def read(self, path: str) -> str | None:
@@ -69,8 +71,14 @@ class InstanceMetadata:
             )
             token.raise_for_status()
             self._token = token.text
+            self._requests.clear()
             self._token_until = self._monotonic() + TOKEN_LIFETIME_S / 2
-        return await self._client.get(f"/latest/meta-data/{path}", headers={"X-aws-ec2-metadata-token": self._token})
+        request = self._requests.get(path)
+        if request is None:
+            request = self._requests[path] = self._client.build_request(
+                "GET", f"/latest/meta-data/{path}", headers={"X-aws-ec2-metadata-token": self._token}
+            )
+        return await self._client.send(request)
 
 
 def metadata_client(endpoint: str | None) -> httpx.AsyncClient:

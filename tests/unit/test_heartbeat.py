@@ -13,7 +13,7 @@ from sdfleet.domain.wire import messages
 from sdfleet.errors import ServiceUnavailable
 from sdfleet.memory.clock import FakeClock
 from sdfleet.memory.task_queue import MemoryTaskQueue
-from sdfleet_scheduler.heartbeat import Heartbeat
+from sdfleet_scheduler.heartbeat import TICK, Heartbeat
 from sdfleet_scheduler.lease import Lease
 from sdfleet_scheduler.record import Record
 from sdfleet_scheduler.task_run import Stopped, StopReason, TaskRun
@@ -114,6 +114,22 @@ async def test_a_requested_cancel_is_seen_by_the_next_beat() -> None:
 
     run = await Beats(at_tick=cancel).run(ticks=3)
     assert await stop_reason(run) is StopReason.CANCEL_REQUESTED
+
+
+async def test_ticks_count_from_the_start_of_the_work() -> None:
+    beaten: list[float] = []
+
+    def begin(beats: Beats, tick: int) -> None:
+        run = beats.run_in_hand
+        assert run is not None
+        if tick == 1:
+            beats.harness.line.begin(run.ticket)
+        began_at = run.ticket.begun_at
+        assert began_at is not None
+        beaten.append((beats.clock.now() - began_at).total_seconds())
+
+    await Beats(at_tick=begin).run(ticks=3)
+    assert beaten == [0, TICK.total_seconds(), 2 * TICK.total_seconds()]
 
 
 async def test_a_claim_of_another_instance_stops_the_run() -> None:
