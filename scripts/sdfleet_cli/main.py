@@ -17,6 +17,7 @@ from sdfleet_cli.commands.list_deployments import list_deployments
 from sdfleet_cli.commands.local import local
 from sdfleet_cli.commands.releases import check_deployment_status, deploy_new_version, promote, rollback
 from sdfleet_cli.commands.spot import spot
+from sdfleet_cli.commands.tour import tour
 from sdfleet_cli.commands.transfer_images import transfer_images
 from sdfleet_cli.commands.upload_model import upload_model
 from sdfleet_cli.commands.verify import verify
@@ -44,6 +45,7 @@ main.add_command(deploy_new_version)
 main.add_command(promote)
 main.add_command(rollback)
 main.add_command(spot)
+main.add_command(tour)
 main.add_command(transfer_images)
 main.add_command(upload_model)
 main.add_command(verify)
