@@ -14,6 +14,7 @@ from sdfleet.domain.instance_refresh import (
     Refresh,
     RefreshStatus,
     RollBackRefresh,
+    SetMinimum,
     StartRefresh,
 )
 from sdfleet.domain.release import Release
@@ -34,6 +35,7 @@ class Group:
     #: What was asked of it, in order; and the releases with a launch template version.
     asked: list[Action] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=lambda: {"1.0.0": "3"})
+    minimum: int = 0
     #: The refresh that was asked for last.
     start: StartRefresh | None = None
     #: When the refresh may go on behind its first checkpoint; None: it has not come there.
@@ -64,6 +66,8 @@ class Group:
             case RollBackRefresh():
                 if active is not None and active.status in REVERSIBLE:
                     self._set(replace(active, status=RefreshStatus.ROLLBACK_IN_PROGRESS, reason="asked"))
+            case SetMinimum():
+                self.minimum = action.minimum
 
     def tick(self, *, is_alarmed: bool) -> None:
         """A minute passes."""
@@ -109,11 +113,11 @@ class Group:
             self.replaced.add(old)
 
     def observed(self) -> Observed:
-        return Observed(self.now, tuple(self.refreshes))
+        return Observed(self.now, tuple(self.refreshes), self.minimum, len(self.instances))
 
     def state(self) -> FleetState:
         releases = {template: version for version, template in self.versions.items()}
-        return FleetState(5, 0, 5, self.template, dict(Counter(releases[one] for one in self.instances)))
+        return FleetState(5, self.minimum, 5, self.template, dict(Counter(releases[one] for one in self.instances)))
 
     def add_template_version(self, release: Release) -> str:
         return self.versions.setdefault(release.version, str(len(self.versions) + 3))

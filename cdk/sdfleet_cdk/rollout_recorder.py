@@ -58,6 +58,8 @@ class RolloutRecorder(Construct):
                         "autoscaling:StartInstanceRefresh",
                         "autoscaling:CancelInstanceRefresh",
                         "autoscaling:RollbackInstanceRefresh",
+                        # The floor of a rollout: MinSize.
+                        "autoscaling:UpdateAutoScalingGroup",
                     ),
                     tuple(_group_arn(self, group) for group in groups),
                     reason="A group's ARN holds an id that AWS makes; its name is whole.",

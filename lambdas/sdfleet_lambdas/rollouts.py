@@ -10,10 +10,10 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from sdfleet.domain import rollout as states
+from sdfleet.domain import rollout_machine as machine
 from sdfleet.domain.instance_refresh import Action
 from sdfleet.domain.release import Release, check_version
-from sdfleet.domain.rollout import DeploymentStatus, Phase, Rollout, Target, Wish
+from sdfleet.domain.rollout import DeploymentStatus, Phase, Rollout, Target, Wish, face
 from sdfleet.domain.rollout_record import RolloutHistory, to_json
 from sdfleet.errors import DeploymentRefused, RecordConflict, ServiceUnavailable
 from sdfleet.ports import Clock, ReleaseStore, RolloutGroup, RolloutStore
@@ -87,17 +87,22 @@ class FleetRollouts:
     def _plan(
         self, history: RolloutHistory, target: Target, wish: Wish, rollout_id: str
     ) -> tuple[Rollout, tuple[Action, ...]]:
-        former_version = self.current_version()
+        former_version, state = self.current_version(), self.group.state()
         if former_version is None or former_version in ("", NO_RELEASE):
             raise DeploymentRefused(f"{self.runtime} has no release to come from; deploy the service with ./deploy.sh.")
-        return states.plan_start(
+        if wish.floor > state.maximum:
+            raise DeploymentRefused(
+                f"A floor of {wish.floor} is above the greatest size of {self.runtime}'s fleet, {state.maximum}."
+            )
+        return machine.plan_start(
             history.current,
             rollout_id=rollout_id,
             runtime=self.runtime,
-            former=Target(former_version, self.group.state().template_version),
+            former=Target(former_version, state.template_version),
             target=target,
             wish=wish,
             now=self.clock.now(),
+            minimum=state.minimum,
         )
 
     def promote(self, *, by: str) -> Rollout:
@@ -105,7 +110,7 @@ class FleetRollouts:
         DeploymentRefused: there is no finished canary.
         """
         return self._change(
-            lambda history: states.plan_promote(_present(history, self.runtime), reason=f"promoted by {by}")
+            lambda history: machine.plan_promote(_present(history, self.runtime), reason=f"promoted by {by}")
         )
 
     def roll_back(self, *, by: str, why: str = "") -> Rollout:
@@ -115,19 +120,19 @@ class FleetRollouts:
             DeploymentRefused: none is.
         """
         reason = f"rolled back by {by}" + (f": {why}" if why else "")
-        return self._change(lambda history: states.plan_rollback(_present(history, self.runtime), reason=reason))
+        return self._change(lambda history: machine.plan_rollback(_present(history, self.runtime), reason=reason))
 
     def reconcile(self) -> Rollout | None:
         """Take in what Auto Scaling reports; the rollout, over or not. None: there was never one."""
         history = self.history()
         if history.current is None:
             return None
-        if history.current.is_over:
+        if history.current.is_over and history.current.former_minimum is None:
             self._show(history)
             return history.current
         observed = self.group.observed()
         return self._change(
-            lambda history: states.reconcile(_present(history, self.runtime), observed, now=self.clock.now())
+            lambda history: machine.reconcile(_present(history, self.runtime), observed, now=self.clock.now())
         )
 
     def _change(self, step: Step) -> Rollout:
@@ -150,14 +155,14 @@ class FleetRollouts:
     def _show(self, history: RolloutHistory) -> None:
         """Write what the parameters do not say yet."""
         rollout = _present(history, self.runtime)
-        face = states.face(rollout, previous_version=self._version_before(history))
+        shown = face(rollout, previous_version=self._version_before(history))
         values = {
             ROLLOUT: json.dumps(to_json(replace(rollout, observed_at=None)), separators=(",", ":")),
-            IMAGE_VERSION: face.image_version,
-            PREVIOUS_VERSION: face.previous_version or NO_RELEASE,
-            DEPLOYMENT_STATUS: str(face.deployment_status),
+            IMAGE_VERSION: shown.image_version,
+            PREVIOUS_VERSION: shown.previous_version or NO_RELEASE,
+            DEPLOYMENT_STATUS: str(shown.deployment_status),
         }
-        if face.deployment_status is DeploymentStatus.STABLE:
+        if shown.deployment_status is DeploymentStatus.STABLE:
             target = rollout.target if rollout.phase is Phase.SUCCEEDED else rollout.former
             values[LAUNCH_TEMPLATE_VERSION] = target.template_version
         for name, value in values.items():

@@ -77,6 +77,8 @@ def phase_in_words(rollout: Rollout, *, now: datetime) -> str:
     share = "" if rollout.is_over or rollout.phase is Phase.REQUESTED else f", {rollout.percentage_complete} % replaced"
     reason = f" ({rollout.reason})" if rollout.reason else ""
     match rollout.phase:
+        case Phase.REQUESTED if rollout.former_minimum is not None:
+            share += f", waits for {rollout.wish.floor} instances in service"
         case Phase.CANARY_BAKING:
             share += f", {_left(rollout.canary_done_at, rollout.wish.bake, now)} of the canary's bake left"
         case Phase.HELD:
@@ -88,14 +90,21 @@ def phase_in_words(rollout: Rollout, *, now: datetime) -> str:
     return f"rollout {rollout.id} {way}: {rollout.phase}{share}{reason}"
 
 
-def canary_in_words(percentage: int, state: FleetState) -> str:
-    """What the percentage means for the fleet as it is."""
-    capacity, size = state.capacity, canary_size(percentage, state.capacity)
+def canary_in_words(percentage: int, state: FleetState, *, floor: int = 0) -> str:
+    """What the percentage means for the fleet as it is, or as `floor` has it."""
+    capacity = max(state.capacity, floor)
+    size = canary_size(percentage, capacity)
+    raised = f"from {state.capacity} to {capacity} instances until it is over, " if capacity > state.capacity else ""
     if capacity == 0:
-        return "no instance runs, so there is no canary: the next instance that starts has the new version"
+        return (
+            "no instance runs, so there is no canary: the next instance that starts has the new version "
+            "(--floor 2 has one watched)"
+        )
+    if size == capacity == 1:
+        return f"{raised}the only instance: the canary is the whole fleet (--floor 2 leaves one on the former version)"
     if size == capacity:
-        return f"all {capacity} at once" if capacity > 1 else "the only instance: the canary is the whole fleet"
-    return f"{size} of {capacity} instances ({100 * size // capacity} %) first"
+        return f"{raised}all {capacity} at once"
+    return f"{raised}{size} of {capacity} instances ({100 * size // capacity} %) first"
 
 
 def as_json(reports: list[FleetReport]) -> str:

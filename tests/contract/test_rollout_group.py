@@ -14,7 +14,7 @@ from botocore.stub import ANY, Stubber
 from builders import NOON
 from sdfleet.aws.clients import Clients
 from sdfleet.aws.rollout_group import AutoScalingRolloutGroup
-from sdfleet.domain.instance_refresh import CancelRefresh, RefreshStatus, RollBackRefresh, StartRefresh
+from sdfleet.domain.instance_refresh import CancelRefresh, RefreshStatus, RollBackRefresh, SetMinimum, StartRefresh
 from sdfleet.domain.release import Release
 from sdfleet.errors import DeploymentError, DeploymentRefused
 from sdfleet.memory.clock import FakeClock
@@ -39,6 +39,8 @@ GROUP: dict[str, Any] = {
     "CreatedTime": NOON,
     "MixedInstancesPolicy": POLICY,
 }
+
+INSTANCE: dict[str, Any] = {"AvailabilityZone": "us-east-1a", "HealthStatus": "Healthy", "ProtectedFromScaleIn": False}
 
 
 def group_of(clients: Clients, name: str = "sd") -> AutoScalingRolloutGroup:
@@ -134,6 +136,12 @@ def test_what_is_done_already_is_no_failure(
         group_of(clients).carry_out(action)
 
 
+def test_a_floor_is_the_groups_minimum(clients: Clients) -> None:
+    with stubbed(clients) as stub:
+        stub.add_response("update_auto_scaling_group", {}, {"AutoScalingGroupName": "sd", "MinSize": 2})
+        group_of(clients).carry_out(SetMinimum(2))
+
+
 def test_what_auto_scaling_refuses_is_told(clients: Clients) -> None:
     with stubbed(clients) as stub:
         stub.add_client_error("cancel_instance_refresh", "LimitExceeded")
@@ -166,8 +174,13 @@ def test_refreshes_are_read_with_the_template_version_that_they_bring(clients: C
                 ]
             },
         )
+        described = [
+            {**INSTANCE, "InstanceId": f"i-{state}", "LifecycleState": state} for state in ("InService", "Pending")
+        ]
+        stub.add_response("describe_auto_scaling_groups", {"AutoScalingGroups": [{**GROUP, "Instances": described}]})
         observed = group_of(clients).observed()
 
+    assert (observed.minimum, observed.in_service) == (0, 1)
     pending, over = observed.refreshes
     assert observed.at == NOON
     assert (pending.status, pending.template_version, pending.started_at) == (RefreshStatus.PENDING, None, NOON)

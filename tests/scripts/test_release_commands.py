@@ -220,6 +220,45 @@ def test_an_empty_fleet_is_told_to_have_no_canary(fleets: Fleets, monkeypatch: p
     assert "no instance runs, so there is no canary" in result.output
 
 
+@pytest.mark.parametrize(
+    ("capacity", "percentage", "words"),
+    [
+        (0, "20", "from 0 to 2 instances until it is over, 1 of 2 instances (50 %) first"),
+        (1, "20", "from 1 to 2 instances until it is over, 1 of 2 instances (50 %) first"),
+        (2, "20", "1 of 2 instances (50 %) first"),
+        (1, "100", "from 1 to 2 instances until it is over, all 2 at once"),
+    ],
+)
+def test_a_floor_gives_a_small_fleet_a_canary(
+    fleets: Fleets, monkeypatch: pytest.MonkeyPatch, capacity: int, percentage: str, words: str
+) -> None:
+    monkeypatch.setattr(fleets.group(), "state", lambda: FleetState(capacity, 0, 5, "3", {}))
+    result = sdfleet(
+        "deploy-new-version", "local", "1.1.0", "--runtime", "sd", "--percentage", percentage, "--floor", "2",
+        "--dry-run",
+    )  # fmt: skip
+
+    assert words in result.output
+
+
+def test_a_floor_is_given_back_when_the_rollout_is_over(fleets: Fleets) -> None:
+    sdfleet(
+        "deploy-new-version", "local", "1.1.0", "--runtime", "sd", "--bake", "0s", "--floor", "3", "--yes", "--wait"
+    )
+    assert fleets.shown() == ("1.1.0", "stable")
+    for _ in range(2):
+        sdfleet("check-deployment-status", "local", "--runtime", "sd")
+
+    assert fleets.group().minimum == 0
+
+
+def test_a_floor_above_the_fleets_greatest_size_is_refused(fleets: Fleets) -> None:
+    result = sdfleet("deploy-new-version", "local", "1.1.0", "--runtime", "sd", "--floor", "6", "--yes")
+
+    assert result.exit_code == 3
+    assert "above the greatest size" in result.output
+
+
 def test_an_interrupted_wait_leaves_the_rollout_going_on(fleets: Fleets, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_: float) -> None:
         raise KeyboardInterrupt

@@ -61,6 +61,13 @@ def _moving(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Wait after the canary, and again after the whole fleet; an alarm meanwhile turns the rollout back.",
 )
 @click.option("--hold", is_flag=True, help="Wait after the canary until scripts/promote.sh, 47 hours at most.")
+@click.option(
+    "--floor",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="Have N instances at least until the rollout is over: a canary for a small or sleeping fleet.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would happen, and change nothing.")
 @_moving
 def deploy_new_version(
@@ -71,6 +78,7 @@ def deploy_new_version(
     percentage: int,
     bake: timedelta,
     hold: bool,
+    floor: int,
     dry_run: bool,
     why: str,
     yes: bool,
@@ -82,12 +90,12 @@ def deploy_new_version(
     """
     with plain_errors():
         by, fleets = find_fleets(deployment_id, region=region, runtime=runtime)
-        wish = Wish(percentage, bake, hold=hold, by=by, why=why)
+        wish = Wish(percentage, bake, hold=hold, by=by, why=why, floor=floor)
         for fleet in fleets:
             fleet.check_start(version, wish)
             click.echo(
                 f"{fleet.runtime}: {fleet.current_version()} -> {version}, "
-                f"{canary_in_words(percentage, fleet.group.state())}; bake {int(bake.total_seconds())} s"
+                f"{canary_in_words(percentage, fleet.group.state(), floor=floor)}; bake {int(bake.total_seconds())} s"
             )
         if dry_run:
             return

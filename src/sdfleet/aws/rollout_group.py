@@ -22,6 +22,7 @@ from sdfleet.domain.instance_refresh import (
     Refresh,
     RefreshStatus,
     RollBackRefresh,
+    SetMinimum,
     StartRefresh,
 )
 from sdfleet.domain.release import Release
@@ -81,7 +82,13 @@ class AutoScalingRolloutGroup:
         at = self._clock.now()
         with explained():
             answer = self._autoscaling.describe_instance_refreshes(AutoScalingGroupName=self._name)
-        return Observed(at, tuple(_refresh(one, at) for one in answer["InstanceRefreshes"]))
+        group = self._group()
+        return Observed(
+            at,
+            tuple(_refresh(one, at) for one in answer["InstanceRefreshes"]),
+            minimum=group["MinSize"],
+            in_service=sum(one["LifecycleState"] == "InService" for one in group.get("Instances", ())),
+        )
 
     def add_template_version(self, release: Release) -> str:
         template_id = _template(self._group())["LaunchTemplateId"]
@@ -121,6 +128,9 @@ class AutoScalingRolloutGroup:
                 self._autoscaling.cancel_instance_refresh(AutoScalingGroupName=self._name)
             case RollBackRefresh():
                 self._autoscaling.rollback_instance_refresh(AutoScalingGroupName=self._name)
+            case SetMinimum():
+                # A desired capacity below it follows by itself (UpdateAutoScalingGroup, API reference).
+                self._autoscaling.update_auto_scaling_group(AutoScalingGroupName=self._name, MinSize=action.minimum)
             case StartRefresh():
                 self._autoscaling.start_instance_refresh(
                     AutoScalingGroupName=self._name,

@@ -56,6 +56,9 @@ class Observed:
     at: datetime
     #: Of the group, in any order.
     refreshes: tuple[Refresh, ...]
+    #: The group's own limit from below, and its instances that take tasks.
+    minimum: int = 0
+    in_service: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,4 +82,11 @@ class RollBackRefresh:
     pass
 
 
-Action = StartRefresh | CancelRefresh | RollBackRefresh
+@dataclass(frozen=True)
+class SetMinimum:
+    """The group never has fewer instances; it launches what is missing."""
+
+    minimum: int
+
+
+Action = StartRefresh | CancelRefresh | RollBackRefresh | SetMinimum
