@@ -19,15 +19,16 @@ from sdfleet.domain.content import (
     sniff,
 )  # fmt: skip
 from sdfleet.domain.task import TaskType
+from texts_for_tests import texts
 
 PNG = b"\x89PNG\r\n\x1a\n rest"
 few = settings(max_examples=20, deadline=None)
 trees = st.recursive(
-    st.text(max_size=5) | st.none() | st.integers() | st.sampled_from(["https://x.org/a.png", "s3://b/k"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    texts(max_size=5) | st.none() | st.integers() | st.sampled_from(["https://x.org/a.png", "s3://b/k"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts(max_size=5), inner, max_size=3),
     max_leaves=10,
 )
-objects = st.dictionaries(st.text(max_size=5), trees, max_size=4)
+objects = st.dictionaries(texts(max_size=5), trees, max_size=4)
 
 
 @pytest.mark.parametrize("value", ["http://a/b", "HTTPS://a", "s3://b/k?x=1#y"])

@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import NOON
@@ -41,6 +41,7 @@ def test_a_later_notice_never_lengthens_the_deadline() -> None:
     assert tightened(SOON, LATE) is SOON
 
 
+@settings(max_examples=20, deadline=None)
 @given(st.lists(st.integers(min_value=0, max_value=10_000), min_size=1))
 def test_whatever_comes_in_whatever_order_the_earliest_deadline_is_in_force(seconds: list[int]) -> None:
     drain = Drain()

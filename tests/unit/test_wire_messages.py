@@ -12,9 +12,10 @@ from builders import NOON, a_failed_task, a_queued_task, a_succeeded_task, an_ar
 from sdfleet.domain.task import ApiVersion, Failure, Task, TaskStatus
 from sdfleet.domain.wire import answers, messages
 from sdfleet.errors import MalformedMessage
+from texts_for_tests import texts
 
 few = settings(max_examples=20, deadline=None)
-contents = st.dictionaries(st.text(max_size=8), st.text(max_size=20) | st.integers() | st.none(), max_size=4)
+contents = st.dictionaries(texts(max_size=8), texts(max_size=20) | st.integers() | st.none(), max_size=4)
 
 
 def nested(levels: int) -> Any:
@@ -48,7 +49,7 @@ def test_a_large_message_names_where_its_content_is() -> None:
 
 
 @few
-@given(body=st.text(max_size=40))
+@given(body=texts(max_size=40))
 def test_anything_else_is_malformed(body: str) -> None:
     with pytest.raises(MalformedMessage):
         messages.read_message(body)

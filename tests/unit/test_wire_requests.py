@@ -21,15 +21,16 @@ from sdfleet.domain.wire.requests import (
     read_v1alpha2,
 )  # fmt: skip
 from sdfleet.errors import FieldError, InvalidRequest
+from texts_for_tests import texts
 
-scalars = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8)
+scalars = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | texts(max_size=8)
 json_values = st.recursive(
     scalars | st.floats(allow_nan=False, allow_infinity=False),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
-json_objects = st.dictionaries(st.text(max_size=8), json_values, max_size=4)
-anything = scalars | st.lists(scalars, max_size=2) | st.dictionaries(st.text(max_size=3), scalars, max_size=2)
+json_objects = st.dictionaries(texts(max_size=8), json_values, max_size=4)
+anything = scalars | st.lists(scalars, max_size=2) | st.dictionaries(texts(max_size=3), scalars, max_size=2)
 
 
 def holding(*keys: str, **shaped: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -73,7 +74,7 @@ def paths(draft: Draft) -> list[str]:
 
 
 @few
-@given(body=hostile, attributes=st.dictionaries(st.sampled_from(["runtime", "sd_model_checkpoint"]), st.text()))
+@given(body=hostile, attributes=st.dictionaries(st.sampled_from(["runtime", "sd_model_checkpoint"]), texts()))
 def test_no_body_breaks_a_reader(body: dict[str, Any], attributes: dict[str, str]) -> None:
     wrapped = {"task": body}
     for draft in (
@@ -119,7 +120,7 @@ def test_v1alpha2_reads_back_what_was_written(
 
 
 @few
-@given(prefix=st.text(max_size=30))
+@given(prefix=texts(max_size=30))
 def test_an_accepted_prefix_is_a_path_inside_the_bucket(prefix: str) -> None:
     draft = read_v1alpha2(v1alpha2(prefix=prefix))
     if draft.errors:
@@ -131,7 +132,7 @@ def test_an_accepted_prefix_is_a_path_inside_the_bucket(prefix: str) -> None:
 
 
 @few
-@given(task_id=st.text(max_size=140))
+@given(task_id=texts(max_size=140))
 def test_an_accepted_id_is_safe_in_a_key(task_id: str) -> None:
     draft = read_v1alpha2(v1alpha2(id=task_id))
     assert bool(draft.errors) == (names.TASK_ID.fullmatch(task_id) is None)
@@ -261,7 +262,7 @@ def test_any_json_object_is_parsed(body: dict[str, Any]) -> None:
 
 
 @few
-@given(body=st.binary(max_size=30) | st.text(max_size=30))
+@given(body=st.binary(max_size=30) | texts(max_size=30))
 def test_any_other_body_is_refused(body: bytes | str) -> None:
     with suppress(InvalidRequest):
         assert isinstance(parse_object(body), dict)
