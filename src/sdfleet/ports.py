@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from sdfleet.domain.instance_refresh import Action, Observed
     from sdfleet.domain.release import Release
     from sdfleet.domain.rollout_record import RolloutHistory
+    from sdfleet.domain.scaler_record import InstanceWork, ScalerRecord
+    from sdfleet.domain.scaling import Limits
     from sdfleet.domain.spot import SpotPool
     from sdfleet.domain.task import Task
+    from sdfleet.domain.trial import Runs
 
 #: An idempotency key stands for its task this long (wire contract, Requests).
 IDEMPOTENCY_LIFETIME = timedelta(days=1)
@@ -38,6 +41,14 @@ class QueueMessage:
     receive_count: int = 1
     #: The message group it was sent with: whose turn it is when one tenant floods the queue.
     group: str | None = None
+
+
+@dataclass(frozen=True)
+class QueueCounts:
+    """About how many messages wait, and how many are in somebody's hands."""
+
+    visible: int
+    in_flight: int
 
 
 class TaskQueue(Protocol):
@@ -62,6 +73,9 @@ class TaskQueue(Protocol):
 
     def depth(self) -> int:
         """About how many messages are in the queue, visible, delayed and in flight."""
+
+    def counts(self) -> QueueCounts:
+        """The same by kind; those that are delayed wait."""
 
 
 class Topic(Protocol):
@@ -247,6 +261,87 @@ class RolloutGroup(Protocol):
 
     def carry_out(self, action: Action) -> None:
         """Ask for it; nothing happens if that was done before."""
+
+    def runs(self, releases: Sequence[str], *, since: datetime) -> Mapping[str, Runs]:
+        """What the instances of each release have run since then."""
+
+
+@dataclass(frozen=True)
+class GroupInstance:
+    """One that stays."""
+
+    instance_id: str
+    #: False: it is on its way.
+    is_in_service: bool
+    template_version: str
+
+
+@dataclass(frozen=True)
+class GroupState:
+    """A fleet's group, as its scaling sees it."""
+
+    desired: int
+    limits: Limits
+    #: What is launched now.
+    template_version: str
+    #: Those that leave left out.
+    instances: tuple[GroupInstance, ...] = ()
+    on_demand_base: int = 0
+    #: The alarms' policies do not act: somebody has the scaling in his own hands.
+    is_suspended: bool = False
+
+
+class ScaledGroup(Protocol):
+    """A fleet's group, as the fast scaler changes it."""
+
+    def look(self) -> GroupState: ...
+
+    def raise_to(self, desired: int) -> None:
+        """Ask for so many instances, now, whatever the group's cooldown."""
+
+    def remove(self, instance_id: str) -> None:
+        """Let this instance go, through its termination hook, and its place with it."""
+
+    def set_on_demand_base(self, count: int) -> None:
+        """The first so many instances are On-Demand; whatever else the group has been told of buying stays."""
+
+    def suspend_alarms(self) -> None:
+        """Let no alarm change the capacity."""
+
+    def resume_alarms(self) -> None: ...
+
+
+class ScalerStore(Protocol):
+    """What the fast scaler remembers, by runtime."""
+
+    def load(self, runtime: str) -> ScalerRecord: ...
+
+    def save(self, runtime: str, record: ScalerRecord) -> ScalerRecord:
+        """Returns it with its new revision.
+
+        Raises:
+            RecordConflict: it changed since it was loaded; load it again.
+        """
+
+    def wake(self, runtime: str, *, now: datetime) -> bool:
+        """Mark that a task was handed in, if nobody decides at present; False: somebody does."""
+
+
+class WorkReports(Protocol):
+    """What instances say of themselves; kept for some hours."""
+
+    def report(self, work: InstanceWork) -> None: ...
+
+    def read(self, instance_ids: Sequence[str]) -> Mapping[str, InstanceWork]:
+        """Of those that have said something, by id."""
+
+
+class ScalerSchedule(Protocol):
+    """What calls the fast scaler every minute while it is on."""
+
+    def switch_on(self) -> None: ...
+
+    def switch_off(self) -> None: ...
 
 
 @dataclass(frozen=True)

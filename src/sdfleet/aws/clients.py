@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ecr import ECRClient
+    from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_service_quotas import ServiceQuotasClient
@@ -102,6 +103,10 @@ class Clients:
     @cached_property
     def autoscaling(self) -> AutoScalingClient:
         return self._session.client("autoscaling", endpoint_url=self._endpoint_url, config=_CONFIG)
+
+    @cached_property
+    def events(self) -> EventBridgeClient:
+        return self._session.client("events", endpoint_url=self._endpoint_url, config=_CONFIG)
 
     @cached_property
     def s3(self) -> S3Client:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sdfleet.aws.error_mapping import translated
 from sdfleet.errors import LeaseLost
-from sdfleet.ports import QueueMessage
+from sdfleet.ports import QueueCounts, QueueMessage
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -60,6 +60,10 @@ class SqsTaskQueue:
             self._client.send_message(**call)
 
     def depth(self) -> int:
+        counts = self.counts()
+        return counts.visible + counts.in_flight
+
+    def counts(self) -> QueueCounts:
         with translated():
             answer = self._client.get_queue_attributes(
                 QueueUrl=self._queue_url,
@@ -69,7 +73,11 @@ class SqsTaskQueue:
                     "ApproximateNumberOfMessagesNotVisible",
                 ],
             )
-        return sum(int(count) for count in answer["Attributes"].values())
+        found = answer["Attributes"]
+        return QueueCounts(
+            visible=int(found["ApproximateNumberOfMessages"]) + int(found["ApproximateNumberOfMessagesDelayed"]),
+            in_flight=int(found["ApproximateNumberOfMessagesNotVisible"]),
+        )
 
 
 def _whole_seconds(duration: timedelta) -> int:

@@ -74,11 +74,13 @@ def decide(seen: Observed, settings: ScalerSettings, now: datetime) -> Decision:
         if remove and reason in {Reason.NOTHING_TO_DO, Reason.ENOUGH}:
             reason = Reason.IDLE
     is_waiting = bool(seen.backlog or seen.is_called or seen.coming or seen.ordered or desired is not None)
+    # Tasks wait, and the next five seconds will change nothing about it.
+    is_held = desired is None and not remove and reason in {Reason.MANUAL, Reason.BOOT_FAILURES}
     return Decision(
         desired,
         remove,
         goes_on=is_waiting or bool(remove) or _has_an_end_to_come(seen, now),
-        look_again=LOOK_EVERY if is_waiting or remove else REST_LOOK,
+        look_again=LOOK_EVERY if (is_waiting or remove) and not is_held else REST_LOOK,
         reason=reason,
         market=_market(seen, settings, now),
         queued_s=queued_s,

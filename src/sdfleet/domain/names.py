@@ -25,6 +25,12 @@ RUN_SECONDS = "RunSeconds"
 #: One a minute from each instance: their sum over a minute is the number of instances.
 SPOT_INSTANCES = "SpotInstances"
 ON_DEMAND_INSTANCES = "OnDemandInstances"
+#: Of the fast scaler, every few seconds while there is work: tasks that wait or run, by instance, and the seconds that
+#: all of them take.
+BACKLOG_PER_INSTANCE = "BacklogPerInstance"
+QUEUED_SECONDS = "QueuedSeconds"
+#: Releases that the fast scaler launches no more of, because they die at boot; once for each look.
+BOOT_FAILURES = "BootFailures"
 #: Counts per deployment. A callback's failed try comes again; a failed callback is over.
 SWEPT_TASKS = "SweptTasks"
 REQUESTS_ACCEPTED = "RequestsAccepted"
@@ -166,6 +172,26 @@ SPOT_TYPES_KEY = "spot"
 def rollouts_key(runtime: str) -> str:
     """Table key of a fleet's rollouts."""
     return f"rollouts/{runtime}"
+
+
+def scaler_key(runtime: str) -> str:
+    """Table key of what the fast scaler remembers of a fleet."""
+    return f"scaler/{runtime}"
+
+
+def instance_key(instance_id: str) -> str:
+    """Table key of what an instance says of itself."""
+    return f"instance/{instance_id}"
+
+
+def wake_topic_name(deployment_id: str) -> str:
+    """Name of the topic through which a task that is handed in wakes the fast scaler."""
+    return f"{deployment_id}-wake"
+
+
+def scaler_schedule_name(deployment_id: str) -> str:
+    """Name of the rule that calls the fast scaler every minute, while there is something to decide."""
+    return f"{deployment_id}-fleet-scaler"
 
 
 def spot_prices_key(instance_type: str) -> str:

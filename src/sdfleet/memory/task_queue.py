@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sdfleet.errors import LeaseLost
-from sdfleet.ports import Clock, QueueMessage
+from sdfleet.ports import Clock, QueueCounts, QueueMessage
 
 #: A waiting receive looks again this often: a fake clock that was moved tells nobody.
 _POLL_S = 0.005
@@ -86,6 +86,12 @@ class MemoryTaskQueue:
     def depth(self) -> int:
         with self._changed:
             return len(self._entries)
+
+    def counts(self) -> QueueCounts:
+        with self._changed:
+            now = self._clock.now()
+            in_flight = sum(entry.received_at is not None and entry.visible_at > now for entry in self._entries)
+            return QueueCounts(len(self._entries) - in_flight, in_flight)
 
     def take_over(self, message_id: str, body: str, *, group: str | None = None) -> None:
         """Take a message that another queue gave up; it keeps its id and its group."""
