@@ -16,6 +16,7 @@ from sdfleet.errors import DeploymentError
 from sdfleet_cli.console import HELP_NAMES, checkout_root, local_deployment, plain_errors
 from sdfleet_cli.deployment.sample_requests import sample_tasks
 from sdfleet_cli.deployment.service_client import Outcome, ServedRuntime, ServiceClient
+from sdfleet_local.control import ControlClient
 from sdfleet_local.deployment import RefusedByState
 
 #: As many as a canary of a third needs.
@@ -107,12 +108,12 @@ def _walk() -> bool:
 
 def _lose_an_instance() -> None:
     control = local_deployment().control()
-    before = {one["instance_id"] for one in control.instances()}
+    before = _in_service(control)
     lost = min(before)
     _type("Lose a Spot instance", "local", "interrupt", lost)
     began = time.monotonic()
     while time.monotonic() - began < REPLACED_WITHIN.total_seconds():
-        now = {one["instance_id"] for one in control.instances() if one["state"] == "InService"}
+        now = _in_service(control)
         if lost not in now and len(now) >= INSTANCES:
             click.echo(f"{', '.join(sorted(now - before))} took its place after {time.monotonic() - began:.0f} s.")
             return
@@ -120,6 +121,10 @@ def _lose_an_instance() -> None:
     raise DeploymentError(
         f"{lost} was not replaced within {REPLACED_WITHIN.total_seconds():.0f} s; see sdfleet local logs."
     )
+
+
+def _in_service(control: ControlClient) -> set[str]:
+    return {one["instance_id"] for one in control.instances() if one["state"] == "InService"}
 
 
 def _account(load: SteadyLoad) -> bool:
