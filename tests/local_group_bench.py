@@ -13,6 +13,7 @@ from sdfleet_local.member import TerminationHook
 from sdfleet_local.processes import ProcessIdentity
 from sdfleet_local.refresh_record import RefreshEvent
 from sdfleet_local.refresh_run import AlarmState
+from sdfleet_local.scaling_dynamic import DynamicScaling
 from sdfleet_local.scaling_errors import ValidationError
 from sdfleet_local.scaling_templates import Configuration, Specification, Template, Templates
 
@@ -106,10 +107,11 @@ class Bench:
     name: str = GROUP
     clock: FakeClock = field(default_factory=FakeClock)
     launcher: FakeLauncher = field(default_factory=FakeLauncher)
-    depth: int = 0
     hook: TerminationHook | None = field(default_factory=lambda: TerminationHook(HOOK))
     templates: Templates = field(default_factory=FakeTemplates)
     configuration: Configuration = field(default_factory=lambda: a_configuration())
+    scaling: DynamicScaling = field(default_factory=DynamicScaling)
+    maximum: int = 50
     alarms: dict[str, AlarmState] = field(default_factory=dict)
     events: list[RefreshEvent] = field(default_factory=list)
 
@@ -125,7 +127,8 @@ class Bench:
             on_event=self.events.append,
             launcher=self.launcher,
             clock=self.clock,
-            depth=lambda: self.depth,
+            scaling=self.scaling,
+            maximum=self.maximum,
             hook=self.hook,
         )
 

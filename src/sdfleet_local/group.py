@@ -7,10 +7,10 @@ capacity rebalancing (the replacement starts at the notice, not at the end of th
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sdfleet.domain import scaling
 from sdfleet.errors import LocalModeError
 from sdfleet.ports import Clock
 from sdfleet.telemetry import logs
@@ -22,10 +22,12 @@ from sdfleet_local.refresh_record import RefreshEvent, RefreshRecord
 from sdfleet_local.refresh_run import PATIENCE, AlarmState
 from sdfleet_local.refreshes import Refreshes
 from sdfleet_local.scaling_description import GroupDescription
-from sdfleet_local.scaling_errors import ValidationError
+from sdfleet_local.scaling_dynamic import DynamicScaling
+from sdfleet_local.scaling_errors import ScalingActivityInProgress, ValidationError
+from sdfleet_local.scaling_policies import Breach, Policy
+from sdfleet_local.scaling_processes import Process, Suspensions
 from sdfleet_local.scaling_roster import Roster
-from sdfleet_local.scaling_sizes import Sizes
-from sdfleet_local.scaling_sleep import Sleeper
+from sdfleet_local.scaling_sizes import MAX_SIZE, Sizes
 from sdfleet_local.scaling_templates import Configuration, Template, Templates
 
 log = logs.get_logger(__name__)
@@ -48,16 +50,17 @@ class LocalGroup:
         templates: Templates,
         launcher: Launcher,
         clock: Clock,
-        depth: Callable[[], int],
+        maximum: int = MAX_SIZE,
+        scaling: DynamicScaling | None = None,
+        suspended: Sequence[Process] = (),
         read_alarms: ReadAlarms = lambda _: {},
         on_event: Callable[[RefreshEvent], None] = lambda _: None,
         refresh_patience: timedelta = PATIENCE,
-        sleep_after: timedelta = scaling.DEFAULT_IDLE_AFTER,
         hook: TerminationHook | None = None,
     ) -> None:
-        """`capacity` 0: starts at zero, one instance comes with the first message and goes after `sleep_after`.
+        """`capacity` is the desired one at first.
 
-        `depth` counts the messages in the group's queue, those in flight too.
+        `scaling` None: no policies. `suspended`: processes that do not run at first.
         `refresh_patience`: how long a refresh may make no progress before it fails.
         `hook` None: instances are shut down as soon as the group decides.
         """
@@ -65,13 +68,14 @@ class LocalGroup:
         self.runtime = runtime
         self.templates = templates
         self._configuration = configuration
-        self._sizes = Sizes(capacity)
+        self.scaling = DynamicScaling() if scaling is None else scaling
+        self._suspensions = Suspensions(suspended)
+        self._sizes = Sizes(capacity, maximum=maximum)
         self._clock = clock
         self._read_alarms = read_alarms
         self._on_event = on_event
         self.hook = hook
         self._created_at = clock.now()
-        self._sleeper = Sleeper(name, depth, sleep_after=sleep_after, now=clock.now()) if capacity == 0 else None
         self._roster = Roster(name, runtime, launcher=launcher, templates=templates, hook=hook)
         self._refreshes = Refreshes(name, patience=refresh_patience)
         self._alarms: Mapping[str, AlarmState] = {}
@@ -119,6 +123,8 @@ class LocalGroup:
                 members=tuple(member.to_description() for member in self._roster.members),
                 created_at=self._created_at,
                 region=REGION,
+                scaling=self.scaling,
+                suspended=self._suspensions.suspended,
             )
 
     def has(self, instance_id: str) -> bool:
@@ -183,6 +189,39 @@ class LocalGroup:
         with self._lock:
             self._sizes = self._sizes.changed(desired=desired, minimum=minimum, maximum=maximum)
             log.info("group.resized", group=self.name, desired=self._sizes.desired)
+
+    def answer_alarms(self, breaches: Sequence[Breach]) -> None:
+        """Scale by the policies that alarms have set off in one minute."""
+        with self._lock:
+            if self._is_stopping or self._suspensions.holds(Process.ALARM_NOTIFICATION):
+                return
+            now = self._clock.now()
+            decision = self.scaling.decide(breaches, self._sizes, lambda age: self._roster.count_warm(age, now), now)
+            if decision is None:
+                return
+            self._scale(decision.desired, decision.breach.policy, value=decision.breach.value)
+
+    def execute(self, policy: Policy, adjustment: int, *, honors_cooldown: bool = False) -> None:
+        """ExecutePolicy: at once, alarm or none.
+
+        Raises:
+            ScalingActivityInProgress: it honours a cooldown that has not ended.
+        """
+        with self._lock:
+            now = self._clock.now()
+            self._check_cooldown(now, honors_cooldown=honors_cooldown)
+            desired = self.scaling.capacity_after(
+                policy, adjustment, self._sizes, lambda age: self._roster.count_warm(age, now)
+            )
+            self._scale(desired, policy, value=None)
+
+    def suspend(self, processes: Iterable[Process]) -> None:
+        with self._lock:
+            self._suspensions.suspend(processes)
+
+    def resume(self, processes: Iterable[Process]) -> None:
+        with self._lock:
+            self._suspensions.resume(processes)
 
     def reconfigure(self, configuration: Configuration) -> None:
         """What is launched from now on; those there are stay as they are.
@@ -258,12 +297,11 @@ class LocalGroup:
             self._roster.bury_the_dead(now)
             self._roster.note_the_ready(now)
             self._roster.end_the_leaving(self._sizes.desired, now)
-            if self._sleeper is not None and not self._is_stopping:
-                desired = self._sleeper.desired(self._sizes.limits, capacity=self._sizes.desired, now=now)
-                self._sizes = Sizes(desired, self._sizes.minimum, self._sizes.maximum)
             count = self._sizes.desired + (0 if self._is_stopping else self._refresh(now))
             self._roster.shrink(count, now)
             self._roster.grow(count, self._template(), now)
+            if self._roster.is_at_rest(count):
+                self.scaling.note_rest(now)
             has_changed = before != self._states()
             events = self._refreshes.take_events()
         for event in events:
@@ -280,6 +318,18 @@ class LocalGroup:
             self._sizes = Sizes(0)
             for member in self._roster.members:
                 member.stop(at)
+
+    def _check_cooldown(self, now: datetime, *, honors_cooldown: bool) -> None:
+        if honors_cooldown and self.scaling.is_cooling(now):
+            # Auto Scaling's own words: "Scaling activity <id> is in progress and blocks this action" [X].
+            raise ScalingActivityInProgress(f"The cooldown of group {self.name} is in progress and blocks this action")
+
+    def _scale(self, desired: int, policy: Policy, *, value: float | None) -> None:
+        if desired == self._sizes.desired:
+            return
+        before, self._sizes = self._sizes.desired, replace(self._sizes, desired=desired)
+        self.scaling.begin_cooldown(policy)
+        log.info("group.scaled", group=self.name, policy=policy.name, value=value, before=before, desired=desired)
 
     def _look_at_alarms(self) -> None:
         """Without the lock: the endpoint may be busy."""

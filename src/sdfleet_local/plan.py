@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from sdfleet.domain import scaling
 from sdfleet.domain.task import DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT, RuntimeType
 from sdfleet.environment import SchedulerEnvironment
 
@@ -15,8 +16,24 @@ DEPLOYMENT_ID = "local"
 RELEASE = "1.0.0"
 #: moto keeps regions apart; the seeds' commands name this one.
 REGION = "us-east-1"
+#: moto's.
+ACCOUNT = "123456789012"
 #: Free on most machines, and easy to remember.
 DEFAULT_PORT = 8080
+
+
+@dataclass(frozen=True)
+class PlannedScaling:
+    """By the queue's depth, as the configuration has it."""
+
+    steps: tuple[scaling.Step, ...] = scaling.DEFAULT_STEPS.steps
+    idle_after_s: int = int(scaling.DEFAULT_IDLE_AFTER.total_seconds())
+    warmup_s: int = int(scaling.DEFAULT_WARM_UP.total_seconds())
+    max_instances: int = 5
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> PlannedScaling:
+        return cls(**{**fields, "steps": tuple(scaling.Step(**step) for step in fields["steps"])})
 
 
 @dataclass(frozen=True)
@@ -34,12 +51,13 @@ class PlannedRuntime:
     dynamic_model: bool = False
     timeout_s: int = int(DEFAULT_TIMEOUT.total_seconds())
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
+    scaling: PlannedScaling = PlannedScaling()
 
 
 @dataclass(frozen=True)
 class LocalPlan:
     runtimes: tuple[PlannedRuntime, ...]
-    #: Of each runtime's group; 0: it starts at zero and wakes with a message.
+    #: Of each runtime's group; 0: it starts at zero and scales by its policies, otherwise it stays as large as it is.
     instances: int
     #: Where the API listens.
     port: int
@@ -60,6 +78,8 @@ class LocalPlan:
     visibility_s: int = 20
     #: Until everything answers. Ready within 15 s on two free cores; a busy machine gets four times that.
     start_patience_s: float = 60.0
+    #: What one of CloudWatch's minutes takes here, and warm-up and cooldown in proportion: a tenth.
+    scaling_minute_s: float = 6.0
     #: What the embedded endpoint's calls take, by service, in milliseconds (`aws_latency`).
     aws_latency_ms: Mapping[str, float] = field(default_factory=dict)
 
@@ -73,7 +93,12 @@ class LocalPlan:
     @classmethod
     def from_json(cls, text: str) -> LocalPlan:
         fields: dict[str, Any] = json.loads(text)
-        runtimes = [PlannedRuntime(**{**one, "type": RuntimeType(one["type"])}) for one in fields.pop("runtimes")]
+        runtimes = [_runtime(one) for one in fields.pop("runtimes")]
         for name in ("allowed_hosts", "allowed_buckets", "instance_types"):
             fields[name] = tuple(fields[name])
         return cls(runtimes=tuple(runtimes), **fields)
+
+
+def _runtime(fields: Mapping[str, Any]) -> PlannedRuntime:
+    scaled = PlannedScaling.from_fields(fields["scaling"])
+    return PlannedRuntime(**{**fields, "type": RuntimeType(fields["type"]), "scaling": scaled})

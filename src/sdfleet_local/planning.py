@@ -9,7 +9,7 @@ from sdfleet.config import Config, RuntimeConfig
 from sdfleet.domain.task import RuntimeType
 from sdfleet.errors import LocalModeError
 from sdfleet_local import runtime_probe
-from sdfleet_local.plan import LocalPlan, PlannedRuntime
+from sdfleet_local.plan import LocalPlan, PlannedRuntime, PlannedScaling
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class LocalOptions:
     runtime_url: str | None = None
     runtime_name: str | None = None
     aws_latency_ms: Mapping[str, float] = field(default_factory=dict)
+    scaling_minute_s: float = LocalPlan.scaling_minute_s
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def plan_deployment(config: Config, options: LocalOptions) -> Planned:
         model_bucket=config.model_bucket,
         instance_types=tuple(sorted({one for runtime in config.runtimes for one in runtime.fleet.instance_types})),
         aws_latency_ms=options.aws_latency_ms,
+        scaling_minute_s=options.scaling_minute_s,
     )
     return Planned(plan, tuple(notes))
 
@@ -96,4 +98,10 @@ def _on_test_pattern(configured: RuntimeConfig) -> PlannedRuntime:
         dynamic_model=configured.dynamic_model,
         timeout_s=configured.task_timeout_s,
         max_attempts=configured.max_attempts,
+        scaling=PlannedScaling(
+            steps=configured.fleet.scaling.step_table.steps,
+            idle_after_s=configured.fleet.scaling.cooldown_s,
+            warmup_s=configured.fleet.scaling.warmup_s,
+            max_instances=configured.fleet.max_size,
+        ),
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from sdfleet_local.groups import Groups
 from sdfleet_local.refresh_preferences import read_preferences
 from sdfleet_local.scaling_calls import Result, group_of
@@ -14,8 +12,6 @@ from sdfleet_local.scaling_wire import Request
 #: DescribeInstanceRefreshes: "The default value is 50 and the maximum value is 100."
 _PAGE = 50
 _MOST_RECORDS = 100
-#: A local group has neither a default warm-up nor a grace period.
-_DEFAULT_WARMUP = timedelta(0)
 
 
 def start_refresh(groups: Groups, request: Request) -> Result:
@@ -26,23 +22,18 @@ def start_refresh(groups: Groups, request: Request) -> Result:
         # DesiredConfiguration: "you must specify either a LaunchTemplate or a MixedInstancesPolicy".
         raise ValidationError("DesiredConfiguration must have either a LaunchTemplate or a MixedInstancesPolicy.")
     preferences = read_preferences(
-        request, has_desired_configuration=desired is not None, default_warmup=_DEFAULT_WARMUP
+        request, has_desired_configuration=desired is not None, default_warmup=group.scaling.refresh_warmup
     )
     return {"InstanceRefreshId": group.start_refresh(preferences, desired)}
 
 
 def describe_refreshes(groups: Groups, request: Request) -> Result:
     group = group_of(groups, request)
-    size = request.integer("MaxRecords", least=1, most=_MOST_RECORDS) or _PAGE
-    token = request.text("NextToken") or "0"
-    if not token.isdigit():
-        raise ValidationError(f"The NextToken {token} is not one of ours.")
-    first = int(token)
+    page = request.page(default=_PAGE, most=_MOST_RECORDS)
     records = group.refreshes(request.texts("InstanceRefreshIds"))
-    following = first + size
     return {
-        "InstanceRefreshes": [record.to_answer() for record in records[first:following]],
-        "NextToken": str(following) if following < len(records) else None,
+        "InstanceRefreshes": [record.to_answer() for record in page.of(records)],
+        "NextToken": page.following(len(records)),
     }
 
 

@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from sdfleet_local.instance import LifecycleState
+from sdfleet_local.plan import ACCOUNT
+from sdfleet_local.scaling_dynamic import DynamicScaling
+from sdfleet_local.scaling_processes import Process
 from sdfleet_local.scaling_sizes import Sizes
 from sdfleet_local.scaling_templates import Configuration, Template
-
-ACCOUNT = "123456789012"
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,15 @@ class GroupDescription:
     members: tuple[MemberDescription, ...]
     created_at: datetime
     region: str
+    scaling: DynamicScaling
+    suspended: frozenset[Process]
 
     @property
     def arn(self) -> str:
         return f"arn:aws:autoscaling:{self.region}:{ACCOUNT}:autoScalingGroup:local:autoScalingGroupName/{self.name}"
 
     def to_answer(self, *, has_instances: bool) -> dict[str, Any]:
+        warmup = self.scaling.warmup
         return {
             "AutoScalingGroupName": self.name,
             "AutoScalingGroupARN": self.arn,
@@ -55,8 +59,9 @@ class GroupDescription:
             "MinSize": self.sizes.minimum,
             "MaxSize": self.sizes.maximum,
             "DesiredCapacity": self.sizes.desired,
-            # Scaling here has no cooldown, and health is what the instance itself says.
-            "DefaultCooldown": 0,
+            "DefaultCooldown": int(self.scaling.cooldown.total_seconds()),
+            "DefaultInstanceWarmup": None if warmup is None else int(warmup.total_seconds()),
+            # Health is what the instance itself says.
             "HealthCheckType": "EC2",
             "HealthCheckGracePeriod": 0,
             "AvailabilityZones": [f"{self.region}a"],
@@ -65,4 +70,5 @@ class GroupDescription:
             "NewInstancesProtectedFromScaleIn": False,
             "CapacityRebalance": True,
             "TerminationPolicies": ["Default"],
+            "SuspendedProcesses": [{"ProcessName": one.value} for one in sorted(self.suspended)],
         }

@@ -33,6 +33,12 @@ class IrreversibleInstanceRefresh(CallRefused):
     code = "IrreversibleInstanceRefresh"
 
 
+class ScalingActivityInProgress(CallRefused):
+    """The group is still cooling down (API reference, SetDesiredCapacity, ExecutePolicy)."""
+
+    code = "ScalingActivityInProgress"
+
+
 class NotEmulated(CallRefused):
     """A part of Auto Scaling that local mode does not have; a success would be a lie."""
 

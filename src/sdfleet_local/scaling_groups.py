@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from sdfleet.aws.clients import Clients
 from sdfleet.aws.task_queue import SqsTaskQueue
 from sdfleet.domain import names
+from sdfleet.domain.scaling import StepTable
 from sdfleet.environment import SchedulerEnvironment
 from sdfleet.ports import Clock
 from sdfleet_local.alarms import AlarmWatch, CloudWatchAlarms, FleetAlarms
@@ -19,10 +21,15 @@ from sdfleet_local.groups import Groups
 from sdfleet_local.instance import SchedulerLauncher
 from sdfleet_local.member import SPOT_NOTICE, TerminationHook
 from sdfleet_local.own_runtime import OwnRuntimeLauncher
-from sdfleet_local.plan import DEPLOYMENT_ID, REGION, LocalPlan, PlannedRuntime
+from sdfleet_local.plan import DEPLOYMENT_ID, REGION, LocalPlan, PlannedRuntime, PlannedScaling
 from sdfleet_local.provisioning import Resources
 from sdfleet_local.refresh_events import sender
+from sdfleet_local.scaling_dynamic import DynamicScaling
+from sdfleet_local.scaling_metrics import MINUTE, read_depth
+from sdfleet_local.scaling_processes import Process
+from sdfleet_local.scaling_rules import FleetRules
 from sdfleet_local.scaling_templates import Ec2Templates, first_configuration
+from sdfleet_local.scaling_watch import ScalingWatch
 from sdfleet_local.state_file import LocalDirectory
 
 
@@ -47,6 +54,7 @@ class GroupBuilder:
         clients, launcher = self.clients, self._launcher()
         templates = Ec2Templates(clients.ec2)
         alarms = CloudWatchAlarms(clients.cloudwatch)
+        planned = {runtime.name: runtime for runtime in self.plan.runtimes}
         tell = sender(SqsTaskQueue(clients.sqs, self.resources.rollout_events.url))
         return [
             LocalGroup(
@@ -57,7 +65,10 @@ class GroupBuilder:
                 templates=templates,
                 launcher=launcher,
                 clock=self.clock,
-                depth=SqsTaskQueue(clients.sqs, runtime.queue_url).depth,
+                maximum=max(self.plan.instances, planned[runtime.name].scaling.max_instances),
+                scaling=self._scaling(planned[runtime.name].scaling),
+                # So many instances were asked for.
+                suspended=(Process.ALARM_NOTIFICATION,) if self.plan.instances else (),
                 read_alarms=alarms.read,
                 on_event=tell,
                 # What a boot may take here; Auto Scaling itself would try for an hour.
@@ -68,7 +79,7 @@ class GroupBuilder:
         ]
 
     def watch(self, groups: Groups) -> None:
-        """Create the alarms of a rollout, and look after them from now on.
+        """Create the alarms of a rollout and of scaling, and look after them from now on.
 
         Raises:
             DeploymentError: the endpoint does not answer.
@@ -86,6 +97,24 @@ class GroupBuilder:
             for group in groups
         ]
         AlarmWatch(fleets, metrics, CloudWatchAlarms(self.clients.cloudwatch), self.clock).start()
+        for planned in self.plan.runtimes:
+            fleet = names.fleet_name(DEPLOYMENT_ID, planned.name)
+            table, idle_after = StepTable(planned.scaling.steps), timedelta(seconds=planned.scaling.idle_after_s)
+            if (group := groups.named(fleet)) is not None:
+                FleetRules(fleet, table, idle_after).put(group.scaling.policies, self.clients.cloudwatch)
+        depths = {
+            names.fleet_name(DEPLOYMENT_ID, name): partial(read_depth, self.clients.sqs, url)
+            for name, url in queues.items()
+        }
+        minute = timedelta(seconds=self.plan.scaling_minute_s)
+        ScalingWatch(groups, depths, self.clients.cloudwatch, minute=minute).start()
+
+    def _scaling(self, planned: PlannedScaling) -> DynamicScaling:
+        return DynamicScaling(
+            warmup=timedelta(seconds=planned.warmup_s),
+            cooldown=timedelta(seconds=planned.idle_after_s),
+            pace=self.plan.scaling_minute_s / MINUTE.total_seconds(),
+        )
 
     def _launcher(self) -> OwnRuntimeLauncher:
         environment = self.environment

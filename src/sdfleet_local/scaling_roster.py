@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sdfleet.errors import LocalModeError, SdfleetError
 from sdfleet.telemetry import logs
@@ -37,6 +37,15 @@ class Roster:
     def in_service(self) -> int:
         """Of those that stay."""
         return sum(member.state is LifecycleState.IN_SERVICE for member in self.staying)
+
+    def count_warm(self, warmup: timedelta, now: datetime) -> int:
+        """Those that have been in service for so long."""
+        since = (member.in_service_since for member in self.staying)
+        return sum(one is not None and now - one >= warmup for one in since)
+
+    def is_at_rest(self, count: int) -> bool:
+        """Whether `count` are in service and nothing else is there."""
+        return len(self.members) == count == self.in_service
 
     def find(self, instance_id: str) -> Member:
         """Raises:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from xml.sax.saxutils import escape
 
 from sdfleet_local.scaling_errors import CallRefused, ValidationError
+
+T = TypeVar("T")
 
 _NAMESPACE = "http://autoscaling.amazonaws.com/doc/2011-01-01/"
 _LIST = "member"
@@ -60,14 +62,21 @@ class Request:
             raise _violated(name, value, f"Member must satisfy enum value set: [{', '.join(known)}]")
         return value
 
-    def integer(self, name: str, *, least: int = 0, most: int | None = None) -> int | None:
+    def number(self, name: str) -> float | None:
+        value = self.text(name)
+        try:
+            return None if value is None else float(value)
+        except ValueError as error:
+            raise ValidationError(f"{name} must be a number, not {value}") from error
+
+    def integer(self, name: str, *, least: int | None = 0, most: int | None = None) -> int | None:
         value = self.text(name)
         if value is None:
             return None
         if not value.lstrip("-").isdigit():
             raise ValidationError(f"{name} must be a whole number, not {value}")
         number = int(value)
-        if number < least:
+        if least is not None and number < least:
             raise _violated(name, value, f"Member must have value greater than or equal to {least}")
         if most is not None and number > most:
             raise _violated(name, value, f"Member must have value less than or equal to {most}")
@@ -81,9 +90,34 @@ class Request:
         values = self.values.get(name) or []
         return tuple(str(value) for value in values) if isinstance(values, list) else ()
 
+    def structures(self, name: str) -> tuple[Request, ...]:
+        values = self.values.get(name) or []
+        return tuple(Request(one) for one in values if isinstance(one, dict)) if isinstance(values, list) else ()
+
+    def page(self, *, default: int, most: int) -> Page:
+        """By MaxRecords and NextToken."""
+        token = self.text("NextToken") or "0"
+        if not token.isdigit():
+            raise ValidationError(f"The NextToken {token} is not one of ours.")
+        return Page(int(token), self.integer("MaxRecords", least=1, most=most) or default)
+
     def structure(self, name: str) -> Request | None:
         value = self.values.get(name)
         return Request(value) if isinstance(value, dict) else None
+
+
+@dataclass(frozen=True)
+class Page:
+    first: int
+    size: int
+
+    def of(self, values: Sequence[T]) -> Sequence[T]:
+        return values[self.first : self.first + self.size]
+
+    def following(self, count: int) -> str | None:
+        """The NextToken; None on the last page."""
+        following = self.first + self.size
+        return str(following) if following < count else None
 
 
 def answer(action: str, result: Mapping[str, Any] | None = None) -> str:

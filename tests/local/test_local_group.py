@@ -5,9 +5,8 @@ import itertools
 import pytest
 
 from local_group_bench import SECOND, Bench
-from sdfleet.domain.scaling import DEFAULT_IDLE_AFTER
 from sdfleet.errors import LocalModeError
-from sdfleet_local.member import SPOT_NOTICE, TERMINATION_PATIENCE
+from sdfleet_local.member import SPOT_NOTICE
 
 
 def test_an_instance_is_in_service_once_it_is_ready() -> None:
@@ -110,28 +109,6 @@ def test_an_interrupted_instance_that_leaves_by_itself_is_not_replaced_twice() -
 def test_an_unknown_instance_cannot_be_interrupted() -> None:
     with pytest.raises(LocalModeError, match="There is no instance i-0"):
         Bench(1).group.interrupt("i-0")
-
-
-def test_a_group_of_zero_wakes_with_a_message_and_sleeps_when_it_is_empty_for_a_while() -> None:
-    bench = Bench(0)
-    bench.tick()
-    assert bench.states() == []
-    assert bench.group.is_at_capacity
-    bench.depth = 12
-    bench.tick(SECOND)
-    assert bench.states() == ["Pending"]
-    instance = bench.in_service()[0]
-    bench.depth = 0
-    bench.tick(DEFAULT_IDLE_AFTER - 2 * SECOND)
-    assert bench.states() == ["InService"]
-    bench.tick(3 * SECOND)
-    assert bench.states() == ["Terminating:Wait"]
-    assert instance.signals == []
-    bench.tick(SPOT_NOTICE)
-    assert instance.signals == ["TERM"]
-    assert instance.metadata.target_state == "Terminated"
-    bench.tick(TERMINATION_PATIENCE)
-    assert instance.signals == ["TERM", "KILL"]
 
 
 def test_stopping_ends_idle_instances_at_once_and_gives_busy_ones_a_deadline() -> None:

@@ -70,7 +70,16 @@ MAX_INSTANCES = 32
     type=click.IntRange(0, MAX_INSTANCES),
     default=1,
     show_default=True,
-    help="With --local: instances of each runtime's group; 0: it starts at zero and wakes with a task.",
+    help="With --local: instances of each runtime's group, fixed; 0: from zero to fleet.maxSize by its queue.",
+)
+@click.option(
+    "--scaling-minute",
+    "scaling_minute_s",
+    type=click.FloatRange(0.5, 60),
+    metavar="SECONDS",
+    default=LocalPlan.scaling_minute_s,
+    show_default=True,
+    help="With --local: what a minute of CloudWatch takes, and warm-up and idle time in proportion; 60: as on AWS.",
 )
 @click.option("--runtime-url", metavar="URL", help="With --local: your own server, like http://127.0.0.1:8188.")
 @click.option(
@@ -108,6 +117,7 @@ def deploy(
     runtime_url: str | None,
     port: int,
     aws_latency_ms: dict[str, float],
+    scaling_minute_s: float,
 ) -> None:
     """Deploy the service: to an AWS account, or with --local on this machine.
 
@@ -122,7 +132,9 @@ def deploy(
     if is_local:
         kind = None if runtime_type is None else RuntimeType(runtime_type)
         _check_together(kind, runtime_url)
-        options = LocalOptions(instances, port or free_port(), kind, runtime_url, runtime_name, aws_latency_ms)
+        options = LocalOptions(
+            instances, port or free_port(), kind, runtime_url, runtime_name, aws_latency_ms, scaling_minute_s
+        )
         with plain_errors():
             _deploy_here(options, config_file, is_dry=dry_run)
         return
@@ -145,7 +157,7 @@ def deploy(
             deploy_to_account(request)
 
 
-_ONLY_HERE = ("instances", "runtime_url", "port", "aws_latency_ms")
+_ONLY_HERE = ("instances", "scaling_minute_s", "runtime_url", "port", "aws_latency_ms")
 _ONLY_ON_AN_ACCOUNT = (
     "deployment_id", "stack_name", "region", "bucket", "snapshot", "is_built_on_aws", "base_model", "no_base_model",
     "no_picture", "redo",
