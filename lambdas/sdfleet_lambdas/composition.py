@@ -12,6 +12,7 @@ from functools import cache
 
 from sdfleet.aws.clients import Clients
 from sdfleet.aws.clock import SystemClock
+from sdfleet.aws.scaler_table import DynamoScalerStore
 from sdfleet.aws.signed_links import artifact_store
 from sdfleet.aws.task_queue import SqsTaskQueue
 from sdfleet.aws.task_table import DynamoTaskStore
@@ -22,6 +23,11 @@ from sdfleet.ports import ArtifactStore, Clock, TaskQueue, TaskStore, Topic, Wai
 from sdfleet.telemetry import logs
 from sdfleet_lambdas.building import ONE_AT_A_TIME
 from sdfleet_lambdas.model_catalog import ModelCatalog
+from sdfleet_lambdas.wake import FleetWaker
+
+
+def _nobody_to_wake(_runtime: str) -> None:
+    """The fleets scale by their alarms alone."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,8 @@ class Services:
     sleep: Callable[[float], None]
     #: Hosts that callbacks may go to although they are not public.
     callback_hosts: frozenset[str] = frozenset()
+    #: Told of each task that has gone out to the runtime's queue.
+    wake: Callable[[str], None] = _nobody_to_wake
 
 
 def build(environ: Mapping[str, str]) -> Services:
@@ -73,7 +81,18 @@ def build(environ: Mapping[str, str]) -> Services:
         new_id=_random_id,
         sleep=time.sleep,
         callback_hosts=frozenset(handlers.callback_hosts),
+        wake=_waker(clients, deployment, handlers, clock),
     )
+
+
+def _waker(
+    clients: Clients, deployment: DeploymentEnvironment, handlers: HandlerEnvironment, clock: Clock
+) -> Callable[[str], None]:
+    if handlers.wake_topic_arn is None:
+        return _nobody_to_wake
+    store = DynamoScalerStore(clients.dynamodb, deployment.table_name)
+    waker = FleetWaker(store, SnsTopic(clients.sns, handlers.wake_topic_arn), clock)
+    return lambda runtime: waker.wake(runtime) if runtime in handlers.scaled_runtimes else None
 
 
 def services() -> Services:

@@ -79,6 +79,7 @@ def _settle_task(message: QueuedMessage, letter: TaskMessage, task: Task, servic
             announce(task, services)
     elif admission is not Admission.OLDER_RUN and queue is not None:
         queue.send(message.body, group=messages.message_group(task))
+        services.wake(task.runtime)
         log.info("message.sent_back", task_id=task.id, admission=admission.name.lower())
 
 

@@ -24,6 +24,7 @@ def publish(task: Task, content: JsonObject, services: Services) -> None:
     services.requests.publish(
         messages.write_message(task, content), messages.message_attributes(task), group=messages.message_group(task)
     )
+    services.wake(task.runtime)
     try:
         records.update(services.tasks, task, lambda current: _dispatched(current, task.run, services))
     except (ServiceUnavailable, TaskNotFound):

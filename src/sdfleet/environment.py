@@ -9,6 +9,15 @@ from datetime import timedelta
 from typing import Any, Self, TypeVar
 
 from sdfleet.domain import names
+from sdfleet.domain.fleet_observation import (
+    DEFAULT_FALLBACK_AFTER,
+    DEFAULT_MOST_BOOT_FAILURES,
+    DEFAULT_RETURN_AFTER,
+    DEFAULT_SURPLUS_AFTER,
+    DEFAULT_TARGET_QUEUE,
+    ScalerSettings,
+)
+from sdfleet.domain.scaling import DEFAULT_IDLE_AFTER
 from sdfleet.domain.task import DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT, TASKTYPES_OF, RuntimeType, TaskType
 from sdfleet.errors import ConfigError
 
@@ -20,6 +29,7 @@ _SCHEDULER = "SDFLEET_SCHEDULER"
 _ROLLOUTS = "SDFLEET_ROLLOUTS"
 _CALLBACKS = "SDFLEET_CALLBACKS"
 _SPOT_PRICES = "SDFLEET_SPOT_PRICES"
+_FLEET_SCALER = "SDFLEET_FLEET_SCALER"
 
 
 @dataclass(frozen=True)
@@ -106,6 +116,9 @@ class HandlerEnvironment:
     log_level: str = "INFO"
     #: Host names (or `host:port`) that callbacks may go to although they are neither public nor speak https.
     callback_hosts: tuple[str, ...] = ()
+    #: Topic that wakes the fast scaler, and the runtimes whose fleets have it; None: no fleet has.
+    wake_topic_arn: str | None = None
+    scaled_runtimes: tuple[str, ...] = ()
 
     def to_env(self) -> dict[str, str]:
         return {_HANDLERS: json.dumps(asdict(self))}
@@ -183,6 +196,57 @@ class RolloutEnvironment:
 
 
 @dataclass(frozen=True)
+class ScaledFleetEnvironment:
+    """A fleet of the fast scaler's, and what it aims at (`sdfleet.config.fleet.ScalingConfig`)."""
+
+    runtime: str
+    queue_url: str
+    target_queue_s: int = int(DEFAULT_TARGET_QUEUE.total_seconds())
+    idle_after_s: int = int(DEFAULT_IDLE_AFTER.total_seconds())
+    surplus_after_s: int = int(DEFAULT_SURPLUS_AFTER.total_seconds())
+    most_boot_failures: int = DEFAULT_MOST_BOOT_FAILURES
+    #: None: never.
+    fallback_after_s: int | None = int(DEFAULT_FALLBACK_AFTER.total_seconds())
+    return_after_s: int = int(DEFAULT_RETURN_AFTER.total_seconds())
+
+    @property
+    def settings(self) -> ScalerSettings:
+        return ScalerSettings(
+            target_queue=timedelta(seconds=self.target_queue_s),
+            idle_after=timedelta(seconds=self.idle_after_s),
+            surplus_after=timedelta(seconds=self.surplus_after_s),
+            most_boot_failures=self.most_boot_failures,
+            fallback_after=None if self.fallback_after_s is None else timedelta(seconds=self.fallback_after_s),
+            return_after=timedelta(seconds=self.return_after_s),
+        )
+
+
+@dataclass(frozen=True)
+class FleetScalerEnvironment:
+    """What the fast scaler needs."""
+
+    deployment_id: str
+    table_name: str
+    fleets: tuple[ScaledFleetEnvironment, ...]
+    log_level: str = "INFO"
+
+    def to_env(self) -> dict[str, str]:
+        return {_FLEET_SCALER: json.dumps(asdict(self), separators=(",", ":"))}
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Raises:
+        ConfigError: the variable is missing or does not fit.
+        """
+        fields = _fields(environ, _FLEET_SCALER)
+        try:
+            fleets = tuple(ScaledFleetEnvironment(**fleet) for fleet in fields.pop("fleets"))
+            return cls(fleets=fleets, **fields)
+        except (KeyError, TypeError) as error:
+            raise ConfigError(f"{_FLEET_SCALER} does not fit this version: {error}") from error
+
+
+@dataclass(frozen=True)
 class SchedulerEnvironment:
     """What an instance's api-scheduler needs beside the deployment. Id and release come from the metadata service."""
 
@@ -209,6 +273,12 @@ class SchedulerEnvironment:
     termination_hook: str | None = None
     #: The hook's own timeout; a heartbeat comes at a third of it.
     termination_hook_timeout_s: float = 3600.0
+    #: The group's launch hook, completed after the first picture; None: nobody waits for that.
+    launch_hook: str | None = None
+    #: Where the boot scripts and the scheduler tell each other how the boot goes; None: there are no scripts.
+    boot_directory: str | None = None
+    #: An instance that has made no picture so long after its launch is given up; None: it has all the time.
+    boot_patience_s: float | None = None
     link_lifetime_s: int = 3600
     #: Starts the runtime's server again, in words without a shell (`systemctl restart ...`); None: nobody may.
     runtime_restart_command: str | None = None
@@ -235,6 +305,10 @@ class SchedulerEnvironment:
     @property
     def drain_timeout(self) -> timedelta:
         return timedelta(seconds=self.drain_timeout_s)
+
+    @property
+    def boot_patience(self) -> timedelta | None:
+        return None if self.boot_patience_s is None else timedelta(seconds=self.boot_patience_s)
 
     @property
     def runtime_restart_after(self) -> timedelta:

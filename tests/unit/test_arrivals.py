@@ -19,27 +19,35 @@ def looked_at(backlogs: list[int], *, done_per_s: float = 0.0) -> Arrivals:
 
 
 def test_a_queue_that_grows_steadily_shows_how_fast_tasks_come() -> None:
-    # 10 a second; after five minutes less than 1 % of the former nothing is left.
-    assert looked_at(list(range(0, 3001, 50))).per_s == pytest.approx(10, rel=0.01)
+    # 10 a second are 350 in the half minute, give or take twice 18.7.
+    assert looked_at([0, 50, 100, 150, 200, 250, 300, 350]).sure_per_s == pytest.approx((350 - 2 * 350**0.5) / 35)
 
 
 def test_what_is_done_meanwhile_has_come_too() -> None:
-    assert looked_at([20] * 61, done_per_s=4.0).per_s == pytest.approx(4, rel=0.01)
+    assert looked_at([20] * 8, done_per_s=4.0).sure_per_s == pytest.approx((140 - 2 * 140**0.5) / 35)
 
 
-def test_a_rush_hour_is_sure_but_for_two_deviations() -> None:
-    # 10 a second are 600 a minute, give or take twice 24.5.
-    assert Arrivals(NOON, 0, 10.0).sure_per_s == pytest.approx((600 - 2 * 600**0.5) / 60)
+def test_one_long_task_is_no_trend() -> None:
+    assert looked_at([1] * 8, done_per_s=0.1).sure_per_s == 0.0
 
 
-def test_single_requests_are_no_trend() -> None:
-    assert looked_at([0, 1, 1, 2, 2]).sure_per_s == 0.0
+def test_a_batch_that_comes_at_once_is_no_trend() -> None:
+    assert looked_at([0, 0, 0, 5000, 5000, 5000, 5000, 5000]).sure_per_s == 0.0
+
+
+def test_half_a_minute_has_to_pass_before_anything_is_sure() -> None:
+    assert looked_at([0, 50, 100, 150, 200, 250, 300]).sure_per_s == 0.0
+
+
+def test_only_the_last_half_minute_counts() -> None:
+    rush, calm = list(range(0, 350, 50)), [300] * 8
+    assert looked_at(rush + calm).sure_per_s == 0.0
 
 
 def test_a_queue_that_empties_has_no_arrivals() -> None:
-    assert looked_at([100, 50, 0]).per_s == 0.0
+    assert looked_at(list(range(700, -1, -100))).sure_per_s == 0.0
 
 
 def test_a_look_at_the_same_moment_says_nothing() -> None:
-    arrivals = Arrivals(NOON, 5, 1.0)
+    arrivals = Arrivals(NOON, 5, (1.0,))
     assert arrivals.seen(500, done_per_s=0, at=NOON) is arrivals

@@ -148,7 +148,7 @@ def _fields(record: ScalerRecord) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "holder": record.holder,
         "resting_since": _text(record.resting_since),
-        "arrivals": arrivals and [_text(arrivals.at), arrivals.backlog, round(arrivals.per_s, 6)],
+        "arrivals": arrivals and [_text(arrivals.at), arrivals.backlog, [round(rate, 6) for rate in arrivals.rates]],
         "coming": {instance_id: _text(since) for instance_id, since in record.coming.items()},
         "task_s": record.task_s,
         "boot_s": record.boot_s,
@@ -169,7 +169,7 @@ def _record(fields: dict[str, Any]) -> ScalerRecord:
     return ScalerRecord(
         holder=fields.get("holder", ""),
         resting_since=_read(fields.get("resting_since")),
-        arrivals=Arrivals(datetime.fromisoformat(arrivals[0]), arrivals[1], arrivals[2]) if arrivals else None,
+        arrivals=Arrivals(datetime.fromisoformat(arrivals[0]), arrivals[1], tuple(arrivals[2])) if arrivals else None,
         coming=MappingProxyType({one: datetime.fromisoformat(at) for one, at in fields.get("coming", {}).items()}),
         task_s=fields.get("task_s"),
         boot_s=fields.get("boot_s"),

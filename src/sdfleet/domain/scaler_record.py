@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from types import MappingProxyType
 
 from sdfleet.domain.arrivals import Arrivals
 from sdfleet.domain.fleet_observation import ManualSetting
@@ -17,8 +16,6 @@ AWAKE_GRACE = timedelta(seconds=60)
 CALL_LASTS = timedelta(seconds=60)
 #: An instance's word on its idleness; it says so every minute.
 REPORT_LASTS = timedelta(minutes=3)
-
-_NO_INSTANCES: Mapping[str, datetime] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,7 @@ class ScalerRecord:
     resting_since: datetime | None = None
     arrivals: Arrivals | None = None
     #: Instances on their way: since when they have been seen, and their launch template version.
-    coming: Mapping[str, datetime] = field(default=_NO_INSTANCES)
+    coming: Mapping[str, datetime] = field(default_factory=dict)
     task_s: float | None = None
     boot_s: float | None = None
     failures: BootFailures | None = None

@@ -1,0 +1,44 @@
+"""Wakes the fast scaler when a task goes out to its fleet's queue."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sdfleet.errors import SdfleetError
+from sdfleet.ports import Clock, ScalerStore, Topic
+from sdfleet.telemetry import logs
+
+log = logs.get_logger(__name__)
+
+#: So long nobody asks again whether the scaler sleeps. It rests for most of a minute before it does, and sees then what
+#: was handed in meanwhile.
+ASK_EVERY = timedelta(seconds=10)
+
+
+@dataclass(frozen=True)
+class FleetWaker:
+    store: ScalerStore
+    #: Whoever subscribes to it is the scaler.
+    topic: Topic
+    clock: Clock
+    _asked: dict[str, datetime] = field(default_factory=dict, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def wake(self, runtime: str) -> None:
+        """Never fails: the task is out, and the alarms see it within minutes."""
+        now = self.clock.now()
+        with self._lock:
+            asked = self._asked.get(runtime)
+            if asked is not None and now - asked < ASK_EVERY:
+                return
+            self._asked[runtime] = now
+        try:
+            if self.store.wake(runtime, now=now):
+                self.topic.publish(runtime, {"runtime": runtime})
+                log.info("scaler.woken", runtime=runtime)
+        except SdfleetError as error:
+            log.warning("scaler.not_woken", runtime=runtime, reason=str(error))
+            with self._lock:
+                self._asked.pop(runtime, None)
