@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -18,6 +19,7 @@ from sdfleet.domain.instance_refresh import (
     StartRefresh,
 )
 from sdfleet.domain.release import Release
+from sdfleet.domain.trial import Runs
 from sdfleet.ports import FleetState
 
 
@@ -118,6 +120,12 @@ class Group:
     def state(self) -> FleetState:
         releases = {template: version for version, template in self.versions.items()}
         return FleetState(5, self.minimum, 5, self.template, dict(Counter(releases[one] for one in self.instances)))
+
+    def runs(self, releases: Sequence[str], *, since: datetime) -> Mapping[str, Runs]:
+        """A run a minute by each instance, all of them good."""
+        minutes = int((self.now - since).total_seconds() / 60)
+        shares = self.state().releases
+        return {release: Runs(shares.get(release, 0) * minutes) for release in releases}
 
     def add_template_version(self, release: Release) -> str:
         return self.versions.setdefault(release.version, str(len(self.versions) + 3))

@@ -19,14 +19,13 @@ from sdfleet.domain import names
 
 #: The version of the launch template that a new fleet has: CloudFormation's first.
 FIRST_LAUNCH_TEMPLATE_VERSION = "1"
-#: No release yet. A container image has it as its tag until a release names another (`build-and-push-image.sh`).
-NO_RELEASE = "unreleased"
 
 IMAGE_VERSION = "image-version"
 LAUNCH_TEMPLATE_VERSION = "launch-template-version"
 _FIRST_VALUES = {
-    IMAGE_VERSION: NO_RELEASE,
-    "previous-version": NO_RELEASE,
+    # A container image has it as its tag until a release names another (`build-and-push-image.sh`).
+    IMAGE_VERSION: names.NO_RELEASE,
+    "previous-version": names.NO_RELEASE,
     "deployment-status": "stable",
     # The state of the last rollout (architecture, section 6); no rollout yet.
     "rollout": "{}",

@@ -64,6 +64,15 @@ class RolloutRecorder(Construct):
                     tuple(_group_arn(self, group) for group in groups),
                     reason="A group's ARN holds an id that AWS makes; its name is whole.",
                 ),
+                Permission(
+                    "WatchTrials",
+                    ("cloudwatch:DescribeAlarms", "cloudwatch:PutMetricAlarm", "cloudwatch:SetAlarmState"),
+                    tuple(
+                        _alarm_arn(self, alarm)
+                        for runtime in runtimes
+                        for alarm in names.rollout_alarms(deployment.deployment_id, runtime)
+                    ),
+                ),
                 # Auto Scaling asks whether the caller may launch what the version says (EC2 Auto Scaling User Guide,
                 # "Control Amazon EC2 launch template usage in Auto Scaling groups").
                 Permission(
@@ -121,6 +130,12 @@ def _group_arn(scope: Construct, group: str) -> str:
         resource="autoScalingGroup",
         resource_name=f"*:autoScalingGroupName/{group}",
         arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+    )
+
+
+def _alarm_arn(scope: Construct, name: str) -> str:
+    return cdk.Stack.of(scope).format_arn(
+        service="cloudwatch", resource="alarm", resource_name=name, arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME
     )
 
 

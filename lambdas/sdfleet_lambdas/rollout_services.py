@@ -11,6 +11,7 @@ from sdfleet.aws.clock import SystemClock
 from sdfleet.aws.release_store import SsmReleaseStore
 from sdfleet.aws.rollout_group import AutoScalingRolloutGroup
 from sdfleet.aws.rollout_table import DynamoRollouts
+from sdfleet.aws.trial_alarms import TrialAlarms
 from sdfleet.domain import names
 from sdfleet.environment import RolloutEnvironment
 from sdfleet.telemetry import logs
@@ -27,7 +28,7 @@ def fleet_rollouts(clients: Clients, *, deployment_id: str, table_name: str, run
             clients.ec2,
             SystemClock(),
             group_name=names.fleet_name(deployment_id, runtime),
-            alarms=names.rollout_alarms(deployment_id, runtime),
+            alarms=TrialAlarms(clients.cloudwatch, deployment_id=deployment_id, runtime=runtime),
         ),
         releases=SsmReleaseStore(clients.ssm, deployment_id),
         clock=SystemClock(),

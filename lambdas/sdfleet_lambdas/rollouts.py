@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from sdfleet.domain import names
 from sdfleet.domain import rollout_machine as machine
 from sdfleet.domain.instance_refresh import Action
 from sdfleet.domain.release import Release, check_version
@@ -26,8 +27,6 @@ PREVIOUS_VERSION = "previous-version"
 DEPLOYMENT_STATUS = "deployment-status"
 LAUNCH_TEMPLATE_VERSION = "launch-template-version"
 ROLLOUT = "rollout"
-#: `previous-version` of a fleet that has had one release.
-NO_RELEASE = "unreleased"
 #: Writers of one record: the recorder, and people.
 ROUNDS = 10
 
@@ -53,7 +52,7 @@ class FleetRollouts:
 
     def previous_version(self) -> str | None:
         version = self.releases.read(self.runtime, PREVIOUS_VERSION)
-        return None if version in (None, "", NO_RELEASE) else version
+        return None if version in (None, "", names.NO_RELEASE) else version
 
     def release(self, version: str) -> Release:
         """Raises:
@@ -88,7 +87,7 @@ class FleetRollouts:
         self, history: RolloutHistory, target: Target, wish: Wish, rollout_id: str
     ) -> tuple[Rollout, tuple[Action, ...]]:
         former_version, state = self.current_version(), self.group.state()
-        if former_version is None or former_version in ("", NO_RELEASE):
+        if former_version is None or former_version in ("", names.NO_RELEASE):
             raise DeploymentRefused(f"{self.runtime} has no release to come from; deploy the service with ./deploy.sh.")
         if wish.floor > state.maximum:
             raise DeploymentRefused(
@@ -159,7 +158,7 @@ class FleetRollouts:
         values = {
             ROLLOUT: json.dumps(to_json(replace(rollout, observed_at=None)), separators=(",", ":")),
             IMAGE_VERSION: shown.image_version,
-            PREVIOUS_VERSION: shown.previous_version or NO_RELEASE,
+            PREVIOUS_VERSION: shown.previous_version or names.NO_RELEASE,
             DEPLOYMENT_STATUS: str(shown.deployment_status),
         }
         if shown.deployment_status is DeploymentStatus.STABLE:

@@ -19,6 +19,7 @@ from sdfleet.aws.clock import SystemClock
 from sdfleet.aws.instance_health import AutoScalingInstanceHealth
 from sdfleet.aws.lifecycle_hooks import AutoScalingLifecycleHooks
 from sdfleet.aws.model_bucket import S3ModelBucket
+from sdfleet.aws.rollout_table import DynamoRollouts
 from sdfleet.aws.signed_links import artifact_store
 from sdfleet.aws.task_queue import SqsTaskQueue
 from sdfleet.aws.task_table import DynamoTaskStore
@@ -59,6 +60,7 @@ from sdfleet_scheduler.settlement import Settlement
 from sdfleet_scheduler.status import StatusBoard
 
 log = logs.get_logger(__name__)
+from sdfleet_scheduler.trial import Trial
 
 #: Of the disk that models lie on, unless told otherwise: outputs and logs may share it.
 MODEL_SHARE = 0.9
@@ -178,10 +180,13 @@ async def compose(environ: Mapping[str, str]) -> Parts:
     )
     executor = Executor(
         attempts=attempts,
+        release=identity.release,
         queue=queue,
         store=DynamoTaskStore(clients.dynamodb, deployment.table_name),
         settlement=settlement,
-        dead_letters=DeadLetters(deployment, served.name, artifacts, result_topic, clock, instruments),
+        dead_letters=DeadLetters(
+            deployment, served.name, artifacts, result_topic, clock, instruments, release=identity.release
+        ),
         heartbeat=Heartbeat(clock, visibility=environment.visibility),
         health=health,
         drain=drain,
@@ -205,6 +210,12 @@ async def compose(environ: Mapping[str, str]) -> Parts:
         keeper = RuntimeKeeper(
             health,
             clock,
+        is_on_trial=Trial(
+            DynamoRollouts(clients.dynamodb, deployment.table_name),
+            clock,
+            runtime=served.name,
+            release=identity.release,
+        ).is_on,
             shell_free_command(environment.runtime_restart_command),
             is_idle=lambda: not line.is_busy and all(run.is_settling for run in executor.runs),
             recycling=Recycling(
@@ -231,7 +242,16 @@ async def compose(environ: Mapping[str, str]) -> Parts:
         executor=executor,
         poller=poller,
         keeper=keeper,
-        presence=None if environment.group_name is None else Presence(service, environment.group_name),
+        presence=None
+        if environment.group_name is None
+        else Presence(
+            service,
+            environment.group_name,
+            clock,
+            release=identity.release,
+            is_well=lambda: health.is_ready or health.is_withheld,
+            patience=environment.runtime_restart_after,
+        ),
         clock=clock,
         app=build_app(
             identity,

@@ -25,13 +25,17 @@ class DeadLetters:
         result_topic: Topic,
         clock: Clock,
         instruments: Instruments,
+        *,
+        release: str | None = None,
     ) -> None:
+        """`release`: of this instance, under which its letters are counted too."""
         self._deployment = deployment
         self._runtime = runtime
         self._artifacts = artifacts
         self._result_topic = result_topic
         self._clock = clock
         self._instruments = instruments
+        self._release = release
 
     async def keep(self, lease: Lease, error: MalformedMessage) -> None:
         """Write body and reason to the inbox bucket, notify, delete. A crash between repeats it on the same object."""
@@ -57,4 +61,7 @@ class DeadLetters:
         await lease.delete()
         self._instruments.dead_lettered.inc()
         metrics.count(names.DEAD_LETTERS, metrics.of_deployment(self._deployment.deployment_id))
+        if self._release is not None:
+            fleet = names.fleet_name(self._deployment.deployment_id, self._runtime)
+            metrics.count(names.DEAD_LETTERS, {names.FLEET_DIMENSION: fleet, names.RELEASE_DIMENSION: self._release})
         log.warning("message.dead_lettered", message_id=message.message_id, reason=str(error))

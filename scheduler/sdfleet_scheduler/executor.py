@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from sdfleet.domain import interruption, retry, trace, transitions
@@ -32,6 +32,7 @@ from sdfleet_scheduler.record import Record
 from sdfleet_scheduler.runtimes.base import RuntimeFailure
 from sdfleet_scheduler.settlement import Settlement
 from sdfleet_scheduler.task_run import Stopped, StopReason, TaskRun
+from sdfleet_scheduler.trial import never
 
 log = logs.get_logger(__name__)
 
@@ -59,8 +60,12 @@ class Executor:
         clock: Clock,
         visibility: timedelta,
         new_token: Callable[[], str],
+        is_on_trial: Callable[[], Awaitable[bool]] = never,
     ) -> None:
-        """`is_at_risk`: a rebalance recommendation stands; no long task is begun then."""
+        """`is_at_risk`: a rebalance recommendation stands; no long task is begun then.
+
+        `is_on_trial`: whether the release of this instance is; asked after a failure.
+        """
         self._attempts = attempts
         self._queue = queue
         self._store = store
@@ -73,6 +78,7 @@ class Executor:
         self._clock = clock
         self._visibility = visibility
         self._new_token = new_token
+        self._is_on_trial = is_on_trial
         #: The runs in hand, in the order of their receipt.
         self.runs: list[TaskRun] = []
 
@@ -161,9 +167,10 @@ class Executor:
             run.ticket.leave()
             await self._stopped(run, stopped.reason)
         except RuntimeFailure as failure:
-            self._judge_runtime(run, failure)
+            is_on_trial = await self._fails_on_trial(run, failure)
+            self._judge_runtime(run, failure, is_on_trial=is_on_trial)
             run.ticket.leave()
-            await self._failed(run, failure)
+            await self._failed(run, failure, is_on_trial=is_on_trial)
         else:
             run.ticket.leave()
             if generation is None:
@@ -174,13 +181,21 @@ class Executor:
             await self._settlement.succeeded(run, generation)
         return True
 
-    def _judge_runtime(self, run: TaskRun, failure: RuntimeFailure) -> None:
+    async def _fails_on_trial(self, run: TaskRun, failure: RuntimeFailure) -> bool:
+        """Whether the release has to answer for it: a run that was claimed, and that nobody interrupted."""
+        is_its_own = run.claimed_at is not None and failure.kind is not retry.FailureKind.INTERRUPTED
+        return is_its_own and await self._is_on_trial()
+
+    def _judge_runtime(self, run: TaskRun, failure: RuntimeFailure, *, is_on_trial: bool) -> None:
         """What a failure says of the instance; before the next in line meets the same server."""
         if failure.kind is retry.FailureKind.RUNTIME_LOST:
             self._health.doubt()
         elif run.claimed_at is None:
             return
-        elif failure.kind is retry.FailureKind.TRANSIENT:
+        elif failure.kind is retry.FailureKind.TRANSIENT or (
+            is_on_trial and failure.kind is retry.FailureKind.PERMANENT
+        ):
+            # What a release on trial calls a wrong request may be a part that it lacks.
             self._health.task_failed()
         elif failure.kind is retry.FailureKind.PERMANENT:
             self._health.task_succeeded()
@@ -189,9 +204,8 @@ class Executor:
         log.info("task.stopped", reason=reason)
         if reason is StopReason.TIMEOUT:
             seconds = run.record.task.timeout.total_seconds()
-            await self._failed(
-                run, RuntimeFailure.transient("timeout", f"The task did not end within {seconds:.0f} s.")
-            )
+            failure = RuntimeFailure.transient("timeout", f"The task did not end within {seconds:.0f} s.")
+            await self._failed(run, failure, is_on_trial=await self._fails_on_trial(run, failure))
             return
         run.is_settling = True
         if reason is StopReason.CANCEL_REQUESTED:
@@ -203,18 +217,22 @@ class Executor:
             )
         # Otherwise the task is somebody else's by now.
 
-    async def _failed(self, run: TaskRun, failure: RuntimeFailure) -> None:
+    async def _failed(self, run: TaskRun, failure: RuntimeFailure, *, is_on_trial: bool) -> None:
         run.is_settling = True
         kind = failure.kind
         if kind is retry.FailureKind.RUNTIME_LOST and run.ticket.begun_at is None:
             # It was only waiting in the server's queue: the loss is another task's.
             kind = retry.FailureKind.INTERRUPTED
-        log.warning("task.try_failed", kind=kind, code=failure.code)
+        log.warning("task.try_failed", kind=kind, code=failure.code, is_on_trial=is_on_trial)
         if run.claimed_at is None and kind is not retry.FailureKind.PERMANENT:
             # It never ran: an outage before the claim is no attempt, the last one least of all.
             await self._settlement.requeued(run, reason=failure.code, after=RETRY_BEFORE_CLAIM, spends_attempt=False)
             return
-        decision = retry.decide(kind, failure.code, str(failure)[:MAX_FAILURE_LENGTH], run.record.task)
+        if kind is not retry.FailureKind.INTERRUPTED and run.claimed_at is not None:
+            self._settlement.count_failed_try(run)
+        decision = retry.decide(
+            kind, failure.code, str(failure)[:MAX_FAILURE_LENGTH], run.record.task, is_on_trial=is_on_trial
+        )
         if isinstance(decision, retry.GiveUp):
             await self._settlement.failed(run, decision.failure)
         else:

@@ -1,12 +1,17 @@
-"""Tells once a minute that this instance is there, and how it is paid for: summed over a minute, the fleet's size."""
+"""Tells once a minute that this instance is there, and how it is paid for: summed over a minute, the fleet's size.
+
+And that its runtime has been away for too long, if it has: what a rollout is watched by.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from sdfleet.domain import names
 from sdfleet.errors import ServiceUnavailable
+from sdfleet.ports import Clock
 from sdfleet.telemetry import metrics
 from sdfleet_scheduler import metadata
 from sdfleet_scheduler.metadata import InstanceMetadata
@@ -17,14 +22,30 @@ _METRICS = {"spot": names.SPOT_INSTANCES, "on-demand": names.ON_DEMAND_INSTANCES
 
 
 class Presence:
-    def __init__(self, service: InstanceMetadata, group_name: str) -> None:
+    def __init__(
+        self,
+        service: InstanceMetadata,
+        group_name: str,
+        clock: Clock,
+        *,
+        release: str,
+        is_well: Callable[[], bool],
+        patience: timedelta,
+    ) -> None:
+        """`is_well`: whether the runtime is ready, or nothing is wrong with it; away for `patience` is too long."""
         self._service = service
         self._group_name = group_name
+        self._clock = clock
+        self._release = release
+        self._is_well = is_well
+        self._patience = patience
+        self._well_at: datetime = clock.now()
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
             await self.tell()
+            self.look()
             await asyncio.sleep(INTERVAL.total_seconds())
 
     async def tell(self) -> None:
@@ -34,4 +55,16 @@ class Presence:
         except ServiceUnavailable:
             return
         if life_cycle in _METRICS:
-            metrics.count(_METRICS[life_cycle], {names.FLEET_DIMENSION: self._group_name})
+            metrics.count(_METRICS[life_cycle], self._fleet)
+
+    def look(self) -> None:
+        """Count this instance if its runtime has been away for too long."""
+        now = self._clock.now()
+        if self._is_well():
+            self._well_at = now
+        elif now - self._well_at >= self._patience:
+            metrics.count(names.INSTANCES_UNREADY, self._fleet, also_by={names.RELEASE_DIMENSION: self._release})
+
+    @property
+    def _fleet(self) -> dict[str, str]:
+        return {names.FLEET_DIMENSION: self._group_name}

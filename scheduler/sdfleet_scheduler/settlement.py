@@ -54,13 +54,16 @@ class Settlement:
         instruments: Instruments,
         *,
         link_lifetime: timedelta,
+        release: str | None = None,
     ) -> None:
+        """`release`: of this instance, under which its tasks are counted too."""
         self._deployment = deployment
         self._artifacts = artifacts
         self._result_topic = result_topic
         self._clock = clock
         self._instruments = instruments
         self._link_lifetime = link_lifetime
+        self._release = release
         self._uploads = asyncio.Semaphore(PARALLEL_UPLOADS)
 
     async def succeeded(self, run: TaskRun, generation: Generation) -> None:
@@ -118,15 +121,18 @@ class Settlement:
         self._instruments.requeued.labels(reason).inc()
         log.info("task.requeued", reason=reason, after_s=after.total_seconds(), spends_attempt=spends_attempt)
 
-    async def notify_and_delete(self, record: Record, lease: Lease) -> None:
-        """The rest of a terminal task's settlement."""
+    def count_failed_try(self, run: TaskRun) -> None:
+        task_metrics.try_failed(run.record.task, self._deployment.deployment_id, release=self._release)
+
+    async def notify_and_delete(self, record: Record, lease: Lease, *, release: str | None = None) -> None:
+        """The rest of a terminal task's settlement. `release`: what ended it, if that was here."""
         task = record.task
         if task.notified_at is None:
             await _persistently(offload, self._publish_notice, task)
             await _persistently(
                 record.update, lambda current: transitions.notified(current, run=task.run, now=self._clock.now())
             )
-            task_metrics.ended(task, self._deployment.deployment_id)
+            task_metrics.ended(task, self._deployment.deployment_id, release=release)
         await self.delete(lease)
 
     async def delete(self, lease: Lease) -> None:
@@ -146,7 +152,7 @@ class Settlement:
             artifacts=len(task.artifacts),
             error=task.error.code if task.error else None,
         )
-        await self.notify_and_delete(run.record, run.lease)
+        await self.notify_and_delete(run.record, run.lease, release=self._release)
 
     async def _upload(self, task: Task, number: int, file: OutputFile) -> Artifact:
         extension, content_type = sniff(file.data) or _declared(file)

@@ -14,11 +14,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from sdfleet.aws.operator_errors import explained
-from sdfleet.domain import names
+from sdfleet.domain import names, trial
 from sdfleet.errors import DeploymentError, SdfleetError
 from sdfleet.ports import Clock
 from sdfleet.telemetry import logs
-from sdfleet_local.alarms_metrics import LogMetrics
+from sdfleet_local import trial_metrics
+from sdfleet_local.alarms_metrics import LogMetrics, Sample
 from sdfleet_local.refresh_run import AlarmState
 
 if TYPE_CHECKING:
@@ -30,9 +31,8 @@ log = logs.get_logger(__name__)
 WINDOW = timedelta(seconds=60)
 #: A rehearsal's bake is seconds; CloudWatch's shortest period is ten of them.
 EVALUATED_EVERY_S = 2.0
-#: The template's defaults.
+#: The template's default.
 FAILURE_PERCENTAGE = 10
-FEWEST_TASKS = 5
 
 
 @dataclass
@@ -47,26 +47,35 @@ class FleetAlarms:
     in_service: Callable[[], int]
     _waits_since: datetime | None = field(default=None, repr=False)
 
-    def evaluate(self, now: datetime) -> Mapping[str, AlarmState]:
-        failures, no_instance, dead_letters = names.rollout_alarms(self.deployment_id, self.runtime)
-        return {
-            failures: _state(self._failure_percentage(now) >= FAILURE_PERCENTAGE),
-            no_instance: _state(self._waits_too_long(now)),
-            dead_letters: _state(self._dead_letters(now) >= 1),
-        }
+    @property
+    def alarms(self) -> tuple[str, ...]:
+        return names.rollout_alarms(self.deployment_id, self.runtime)
 
-    def _failure_percentage(self, now: datetime) -> float:
-        fleet = {names.FLEET_DIMENSION: names.fleet_name(self.deployment_id, self.runtime)}
-        succeeded, failed = (
-            self.metrics.total(metric, fleet, since=now - WINDOW)
-            for metric in (names.TASKS_SUCCEEDED, names.TASKS_FAILED)
+    @property
+    def dimensions(self) -> dict[str, str]:
+        return {names.FLEET_DIMENSION: names.fleet_name(self.deployment_id, self.runtime)}
+
+    def evaluate(self, now: datetime, release: str) -> Mapping[str, AlarmState]:
+        """`release`: that on trial, or that was last."""
+        failures, unready, dead_letters, no_instance = self.alarms
+        since = now - WINDOW
+
+        def total(metric: str, **dimensions: str) -> float:
+            return self.metrics.total(metric, {**self.dimensions, **dimensions}, since=since)
+
+        by_release = {names.RELEASE_DIMENSION: release}
+        failed = trial.failure_percentage(
+            good=total(names.TASKS_SUCCEEDED, **by_release),
+            bad=total(names.TRIES_FAILED, **by_release),
+            all_good=total(names.TASKS_SUCCEEDED),
+            all_bad=total(names.TRIES_FAILED),
         )
-        ended = succeeded + failed
-        return 100 * failed / ended if ended >= FEWEST_TASKS else 0
-
-    def _dead_letters(self, now: datetime) -> float:
-        deployment = {names.DEPLOYMENT_DIMENSION: self.deployment_id}
-        return self.metrics.total(names.DEAD_LETTERS, deployment, since=now - WINDOW)
+        return {
+            failures: _state(failed >= FAILURE_PERCENTAGE),
+            unready: _state(total(names.INSTANCES_UNREADY, **by_release) >= 1),
+            dead_letters: _state(total(names.DEAD_LETTERS, **by_release) >= 1),
+            no_instance: _state(self._waits_too_long(now)),
+        }
 
     def _waits_too_long(self, now: datetime) -> bool:
         if self.in_service() > 0 or self.waiting() == 0:
@@ -83,7 +92,7 @@ class CloudWatchAlarms:
         self._cloudwatch = cloudwatch
         self._evaluated: dict[str, AlarmState] = {}
 
-    def create(self, alarms: Sequence[str]) -> None:
+    def create(self, alarms: Sequence[str], dimensions: Mapping[str, str]) -> None:
         """In the state OK.
 
         Raises:
@@ -96,6 +105,7 @@ class CloudWatchAlarms:
                     AlarmDescription="Evaluated by local mode.",
                     Namespace=names.METRIC_NAMESPACE,
                     MetricName=name,
+                    Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
                     Statistic="Maximum",
                     Period=int(WINDOW.total_seconds()),
                     EvaluationPeriods=1,
@@ -104,6 +114,28 @@ class CloudWatchAlarms:
                     TreatMissingData="notBreaching",
                 )
             self.show({name: AlarmState.OK})
+
+    def release_on_trial(self, alarm: str) -> str:
+        """Whom the alarm is pointed at (`sdfleet.aws.trial_alarms`).
+
+        Raises:
+            DeploymentError: the endpoint does not answer.
+        """
+        with explained():
+            answer = self._cloudwatch.describe_alarms(AlarmNames=[alarm])
+        for described in answer["MetricAlarms"]:
+            for dimension in described.get("Dimensions", ()):
+                if dimension["Name"] == names.RELEASE_DIMENSION:
+                    return dimension["Value"]
+        return names.NO_RELEASE
+
+    def publish(self, samples: Sequence[Sample], now: datetime) -> None:
+        """What is counted by release, for whoever asks.
+
+        Raises:
+            DeploymentError: the endpoint does not answer.
+        """
+        trial_metrics.publish(self._cloudwatch, samples, now)
 
     def show(self, states: Mapping[str, AlarmState]) -> None:
         """Raises:
@@ -146,16 +178,22 @@ class AlarmWatch:
         DeploymentError: the endpoint does not answer.
         """
         for fleet in self._fleets:
-            self._cloudwatch.create(names.rollout_alarms(fleet.deployment_id, fleet.runtime))
+            nobody = {names.RELEASE_DIMENSION: names.NO_RELEASE}
+            self._cloudwatch.create(fleet.alarms, {**fleet.dimensions, **nobody})
         threading.Thread(target=self._repeat, name="alarms", daemon=True).start()
 
     def look(self) -> None:
         """Once; what cannot be known now is for the next time."""
         now = self._clock.now()
-        self._metrics.read(now)
+        new = self._metrics.read(now)
+        try:
+            self._cloudwatch.publish(new, now)
+        except SdfleetError as error:
+            log.warning("metrics.not_published", samples=len(new), reason=str(error))
         for fleet in self._fleets:
             try:
-                self._cloudwatch.show(fleet.evaluate(now))
+                release = self._cloudwatch.release_on_trial(fleet.alarms[0])
+                self._cloudwatch.show(fleet.evaluate(now, release))
             except SdfleetError as error:
                 log.warning("alarms.not_evaluated", runtime=fleet.runtime, reason=str(error))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 #: Nobody asks for what is older.
-_KEPT = timedelta(minutes=15)
+_KEPT = timedelta(minutes=2)
 #: Every line of ours that carries metrics has it (CloudWatch User Guide, "Embedded metric format specification").
 _MARK = b'"_aws"'
 #: Of one log at a time.
@@ -34,11 +34,12 @@ class LogMetrics:
     #: How far each file has been read, up to the end of a line.
     _positions: dict[Path, int] = field(default_factory=dict, repr=False)
 
-    def read(self, now: datetime) -> None:
-        """Take in what was written since the last call."""
-        for path in sorted(self.directory.glob("*.log")):
-            self._samples.extend(self._new_samples(path))
+    def read(self, now: datetime) -> list[Sample]:
+        """Take in what was written since the last call; returns it."""
+        new = [sample for path in sorted(self.directory.glob("*.log")) for sample in self._new_samples(path)]
+        self._samples.extend(new)
         self._samples = deque(sample for sample in self._samples if now - sample.at < _KEPT)
+        return new
 
     def total(self, metric: str, dimensions: dict[str, str], *, since: datetime) -> float:
         """The metric's sum."""

@@ -17,7 +17,6 @@ from sdfleet.domain.callback import MAX_TRIES
 from sdfleet.domain.release import Release
 from sdfleet.domain.wire.callbacks import FILTER_POLICY
 from sdfleet.environment import DeploymentEnvironment, RuntimeEnvironment
-from sdfleet_lambdas.rollouts import NO_RELEASE
 from sdfleet_local.plan import DEPLOYMENT_ID, RELEASE, PlannedRuntime
 
 #: SQS's longest; longer than any outage (architecture section 3).
@@ -135,7 +134,7 @@ def publish_release(clients: Clients, runtimes: Sequence[PlannedRuntime], *, now
     for runtime in runtimes:
         releases.create(runtime.name, f"releases/{RELEASE}", json.dumps(first.to_json()))
         releases.write(runtime.name, "image-version", RELEASE)
-        releases.write(runtime.name, "previous-version", NO_RELEASE)
+        releases.write(runtime.name, "previous-version", names.NO_RELEASE)
         releases.write(runtime.name, "launch-template-version", "1")
         releases.write(runtime.name, "deployment-status", "stable")
 

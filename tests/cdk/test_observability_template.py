@@ -24,6 +24,9 @@ def test_every_alarm_for_people_goes_to_the_one_topic() -> None:
         "sdfleet-sdruntime-failures",
         "sdfleet-sdruntime-no-instance",
         "sdfleet-sdruntime-oldest-message",
+        "sdfleet-sdruntime-trial-dead-letters",
+        "sdfleet-sdruntime-trial-failures",
+        "sdfleet-sdruntime-trial-unready",
     ]
     assert all(one["OKActions"] == [{"Ref": topic}] for one in told)
 
@@ -72,12 +75,24 @@ def test_a_few_failures_on_a_quiet_day_wake_nobody() -> None:
     assert formula == f"IF({ended} >= 5, 100 * FILL(failed, 0) / {ended}, 0)"
 
 
+def test_every_alarm_that_turns_a_rollout_back_is_in_the_template_and_watches_no_release_yet() -> None:
+    alarms = {one["AlarmName"]: one for one in fleet_template().of_type(ALARM)}
+    assert set(names.rollout_alarms("sdfleet", "sdruntime")) <= alarms.keys()
+    for name in names.trial_alarms("sdfleet", "sdruntime"):
+        dimensions = [
+            {dimension["Name"]: dimension["Value"] for dimension in one["MetricStat"]["Metric"]["Dimensions"]}
+            for one in alarms[name]["Metrics"]
+            if "MetricStat" in one
+        ]
+        assert {"Fleet": FLEET, "Release": "unreleased"} in dimensions
+
+
 def test_the_alarms_of_one_runtime_cost_little_while_nothing_runs() -> None:
     # 0.10 USD a month for every metric that an alarm reads.
     metrics = sum(
         sum("MetricStat" in one for one in alarm.get("Metrics", [])) or 1 for alarm in fleet_template().of_type(ALARM)
     )
-    assert metrics * 0.10 <= 1.50
+    assert metrics * 0.10 <= 2.00
 
 
 def test_the_dashboard_answers_the_questions_of_a_person_on_call() -> None:

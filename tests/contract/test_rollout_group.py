@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from botocore.stub import ANY, Stubber
@@ -14,13 +14,14 @@ from botocore.stub import ANY, Stubber
 from builders import NOON
 from sdfleet.aws.clients import Clients
 from sdfleet.aws.rollout_group import AutoScalingRolloutGroup
+from sdfleet.aws.trial_alarms import TrialAlarms
 from sdfleet.domain.instance_refresh import CancelRefresh, RefreshStatus, RollBackRefresh, SetMinimum, StartRefresh
 from sdfleet.domain.release import Release
 from sdfleet.errors import DeploymentError, DeploymentRefused
 from sdfleet.memory.clock import FakeClock
 
 RELEASE = Release("1.1.0", NOON, "ada", "registry/scheduler@sha256:ab", runtime_image="registry/sd@sha256:cd")
-START = StartRefresh("4", (20, 100), timedelta(minutes=15), timedelta(minutes=15), auto_rollback=True)
+START = StartRefresh("4", (20, 100), timedelta(minutes=15), timedelta(minutes=15), auto_rollback=True, release="1.1.0")
 POLICY: dict[str, Any] = {
     "LaunchTemplate": {
         "LaunchTemplateSpecification": {"LaunchTemplateId": "lt-1", "LaunchTemplateName": "fleet", "Version": "3"},
@@ -43,10 +44,21 @@ GROUP: dict[str, Any] = {
 INSTANCE: dict[str, Any] = {"AvailabilityZone": "us-east-1a", "HealthStatus": "Healthy", "ProtectedFromScaleIn": False}
 
 
+class Alarms(TrialAlarms):
+    """Of which two are there, and one rings that is not the trial's."""
+
+    trials: ClassVar[list[str]] = []
+
+    def check(self) -> None: ...
+
+    def begin_trial(self, release: str) -> tuple[str, ...]:
+        self.trials.append(release)
+        return ("sd-trial-failures", "sd-trial-unready")
+
+
 def group_of(clients: Clients, name: str = "sd") -> AutoScalingRolloutGroup:
-    return AutoScalingRolloutGroup(
-        clients.autoscaling, clients.ec2, FakeClock(NOON), group_name=name, alarms=("sd-failures",)
-    )
+    alarms = Alarms(clients.cloudwatch, deployment_id="sdfleet", runtime=name)
+    return AutoScalingRolloutGroup(clients.autoscaling, clients.ec2, FakeClock(NOON), group_name=name, alarms=alarms)
 
 
 @contextmanager
@@ -88,18 +100,20 @@ def test_a_refresh_is_asked_for_in_the_groups_own_policy_with_all_that_a_rollbac
                     "AutoRollback": True,
                     "ScaleInProtectedInstances": "Refresh",
                     "StandbyInstances": "Ignore",
-                    "AlarmSpecification": {"Alarms": ["sd-failures"]},
+                    "AlarmSpecification": {"Alarms": ["sd-trial-failures", "sd-trial-unready"]},
                 },
             },
         )
         group_of(clients).carry_out(START)
+
+    assert Alarms.trials[-1] == "1.1.0"
 
 
 def test_the_way_back_has_nothing_behind_it(clients: Clients) -> None:
     with stubbed(clients) as stub:
         stub.add_response("describe_auto_scaling_groups", {"AutoScalingGroups": [GROUP]})
         stub.add_response("start_instance_refresh", {"InstanceRefreshId": "refresh-1"}, ANY_START)
-        group_of(clients).carry_out(replace(START, auto_rollback=False))
+        group_of(clients).carry_out(replace(START, auto_rollback=False, release=None))
 
 
 ANY_START = {

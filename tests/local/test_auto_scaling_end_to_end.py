@@ -11,6 +11,7 @@ from running_service import RunningService, eventually, new_id
 from sdfleet.aws.clients import Clients
 from sdfleet.aws.clock import SystemClock
 from sdfleet.aws.rollout_group import AutoScalingRolloutGroup
+from sdfleet.aws.trial_alarms import TrialAlarms
 from sdfleet.domain import names
 from sdfleet.domain.instance_refresh import RefreshStatus, StartRefresh
 from sdfleet.domain.release import Release
@@ -39,7 +40,7 @@ def group(clients: Clients) -> Iterator[AutoScalingRolloutGroup]:
         clients.ec2,
         SystemClock(),
         group_name=names.fleet_name("local", RUNTIME),
-        alarms=names.rollout_alarms("local", RUNTIME),
+        alarms=TrialAlarms(clients.cloudwatch, deployment_id="local", runtime=RUNTIME),
     )
     before = group.state()
     yield group

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from fake_imds import FakeImds
+from sdfleet.memory.clock import FakeClock
 from sdfleet_scheduler.presence import Presence
 
 
@@ -31,8 +34,31 @@ async def test_a_silent_metadata_service_is_no_reason_to_fail(capsys: pytest.Cap
     assert _lines(capsys) == []
 
 
-def _presence(imds: FakeImds) -> Presence:
-    return Presence(imds.client(), "sdfleet-sdruntime")
+def test_a_runtime_that_is_away_for_too_long_is_counted_with_its_release(capsys: pytest.CaptureFixture[str]) -> None:
+    clock, wellness = FakeClock(), [True]
+    presence = _presence(FakeImds(), clock, lambda: wellness[0])
+    presence.look()
+    wellness[0] = False
+    for minutes in (1, 2):
+        clock.advance(timedelta(minutes=minutes))
+        presence.look()
+    (line,) = _lines(capsys)
+    assert (line["InstancesUnready"], line["Fleet"], line["Release"]) == (1, "sdfleet-sdruntime", "1.1.0")
+
+    wellness[0] = True
+    presence.look()
+    assert _lines(capsys) == []
+
+
+def _presence(imds: FakeImds, clock: FakeClock | None = None, is_well: Callable[[], bool] = lambda: True) -> Presence:
+    return Presence(
+        imds.client(),
+        "sdfleet-sdruntime",
+        clock or FakeClock(),
+        release="1.1.0",
+        is_well=is_well,
+        patience=timedelta(minutes=3),
+    )
 
 
 def _lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:

@@ -6,7 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import a_running_task
-from sdfleet.domain.retry import FREE_RUNTIME_LOSSES, RETRY_MAX, FailureKind, GiveUp, RetryAfter, decide
+from sdfleet.domain.retry import (
+    FREE_RUNTIME_LOSSES,
+    FREE_TRIAL_LOSSES,
+    RETRY_MAX,
+    SECOND_OPINIONS,
+    FailureKind,
+    GiveUp,
+    RetryAfter,
+    decide,
+)
 from sdfleet.domain.task import Failure
 
 attempts = st.integers(1, 3)
@@ -53,11 +62,37 @@ def test_delays_are_bounded(kind: FailureKind, attempt: int, lost: int) -> None:
 
 
 @few
-@given(kind=st.sampled_from([FailureKind.TRANSIENT, FailureKind.RUNTIME_LOST]))
-def test_whatever_goes_on_failing_ends(kind: FailureKind) -> None:
+@given(attempt=attempts, lost=st.integers(0, FREE_TRIAL_LOSSES - 1))
+def test_what_fails_on_a_release_on_trial_is_no_attempt_even_of_the_last_one(attempt: int, lost: int) -> None:
+    task = a_running_task(attempt=attempt, losses=lost)
+    decision = decide(FailureKind.TRANSIENT, "oom", "No memory.", task, is_on_trial=True)
+    assert isinstance(decision, RetryAfter)
+    assert (decision.spends_attempt, decision.counts_loss) == (False, True)
+
+
+def test_a_task_that_fails_on_trial_again_and_again_is_measured_as_any_other() -> None:
+    task = a_running_task(attempt=3, losses=FREE_TRIAL_LOSSES)
+    decision = decide(FailureKind.TRANSIENT, "oom", "No memory.", task, is_on_trial=True)
+    assert decision == GiveUp(Failure("oom", "No memory.", permanent=False))
+
+
+def test_a_request_that_a_release_on_trial_refuses_is_shown_to_others() -> None:
+    asked = decide(FailureKind.PERMANENT, "bad", "It is bad.", a_running_task(losses=0), is_on_trial=True)
+    assert asked == RetryAfter(timedelta(seconds=2), spends_attempt=False, counts_loss=True)
+    task = a_running_task(losses=SECOND_OPINIONS)
+    agreed = decide(FailureKind.PERMANENT, "bad", "It is bad.", task, is_on_trial=True)
+    assert agreed == GiveUp(Failure("bad", "It is bad.", permanent=True))
+
+
+@few
+@given(
+    kind=st.sampled_from([FailureKind.TRANSIENT, FailureKind.RUNTIME_LOST, FailureKind.PERMANENT]),
+    is_on_trial=st.booleans(),
+)
+def test_whatever_goes_on_failing_ends(kind: FailureKind, is_on_trial: bool) -> None:
     attempt, lost = 1, 0
     for _ in range(20):
-        decision = decide(kind, "x", "y", a_running_task(attempt=attempt, losses=lost))
+        decision = decide(kind, "x", "y", a_running_task(attempt=attempt, losses=lost), is_on_trial=is_on_trial)
         if isinstance(decision, GiveUp):
             return
         attempt += decision.spends_attempt

@@ -69,7 +69,7 @@ def seen(
 def test_a_rollout_starts_with_a_checkpoint_at_its_percentage_and_goes_on_to_the_whole_fleet() -> None:
     _, actions = started(20)
 
-    assert actions == (StartRefresh("4", (20, 100), BAKE, BAKE, auto_rollback=True),)
+    assert actions == (StartRefresh("4", (20, 100), BAKE, BAKE, auto_rollback=True, release="1.1.0"),)
 
 
 def test_a_hundred_percent_has_no_checkpoint_before_its_end() -> None:

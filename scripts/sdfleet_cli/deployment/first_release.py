@@ -19,8 +19,6 @@ from sdfleet.domain.task import RuntimeType
 from sdfleet.errors import DeploymentError
 from sdfleet_cli.deployment.session import Session
 
-#: What the foundation's template puts there.
-NO_RELEASE = "unreleased"
 #: CloudFormation's first version of a launch template.
 FIRST_LAUNCH_TEMPLATE_VERSION = "1"
 #: What the container images are made of.
@@ -104,7 +102,7 @@ def runtimes_without_release(session: Session) -> list[RuntimeConfig]:
 
 def release_of(session: Session, runtime: str) -> str | None:
     version = _store(session).read(runtime, "image-version")
-    return None if version in (None, "", NO_RELEASE) else version
+    return None if version in (None, "", names.NO_RELEASE) else version
 
 
 def first_version(session: Session) -> str:

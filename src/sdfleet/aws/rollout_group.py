@@ -7,13 +7,14 @@ configuration given at the start, with a numbered launch template version whose 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from sdfleet.aws.operator_errors import code_of, explained
+from sdfleet.aws.trial_alarms import TrialAlarms
 from sdfleet.domain import names
 from sdfleet.domain.instance_refresh import (
     Action,
@@ -26,6 +27,7 @@ from sdfleet.domain.instance_refresh import (
     StartRefresh,
 )
 from sdfleet.domain.release import Release
+from sdfleet.domain.trial import Runs
 from sdfleet.errors import DeploymentRefused
 from sdfleet.ports import Clock, FleetState
 
@@ -54,9 +56,8 @@ class AutoScalingRolloutGroup:
         clock: Clock,
         *,
         group_name: str,
-        alarms: tuple[str, ...],
+        alarms: TrialAlarms,
     ) -> None:
-        """`alarms`: names; one of them in ALARM turns a refresh back. Auto Scaling takes ten."""
         self._autoscaling = autoscaling
         self._ec2 = ec2
         self._clock = clock
@@ -90,7 +91,11 @@ class AutoScalingRolloutGroup:
             in_service=sum(one["LifecycleState"] == "InService" for one in group.get("Instances", ())),
         )
 
+    def runs(self, releases: Sequence[str], *, since: datetime) -> Mapping[str, Runs]:
+        return self._alarms.runs(releases, since=since)
+
     def add_template_version(self, release: Release) -> str:
+        self._alarms.check()
         template_id = _template(self._group())["LaunchTemplateId"]
         description = f"release {release.version}"
         base: Any = None
@@ -132,6 +137,7 @@ class AutoScalingRolloutGroup:
                 # A desired capacity below it follows by itself (UpdateAutoScalingGroup, API reference).
                 self._autoscaling.update_auto_scaling_group(AutoScalingGroupName=self._name, MinSize=action.minimum)
             case StartRefresh():
+                alarms = self._alarms.names if action.release is None else self._alarms.begin_trial(action.release)
                 self._autoscaling.start_instance_refresh(
                     AutoScalingGroupName=self._name,
                     Strategy="Rolling",
@@ -150,7 +156,7 @@ class AutoScalingRolloutGroup:
                         # fail the refresh after an hour.
                         "ScaleInProtectedInstances": "Refresh",
                         "StandbyInstances": "Ignore",
-                        **({"AlarmSpecification": {"Alarms": list(self._alarms)}} if action.auto_rollback else {}),
+                        **({"AlarmSpecification": {"Alarms": list(alarms)}} if action.auto_rollback else {}),
                     },
                 )
 

@@ -70,6 +70,8 @@ class StartRefresh:
     bake: timedelta
     #: Back by itself on a failure or an alarm. Not on the way back: there is nothing behind it.
     auto_rollback: bool
+    #: Whom the alarms on the release on trial watch; None: as before.
+    release: str | None = None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,10 @@ METRIC_NAMESPACE = "sdfleet"
 
 #: Of the metrics per fleet: its group's name.
 FLEET_DIMENSION = "Fleet"
+#: Beside the fleet's, of what is counted for each release: its version.
+RELEASE_DIMENSION = "Release"
+#: Stands where no release has been yet: `image-version`, `previous-version`, an alarm on the release on trial.
+NO_RELEASE = "unreleased"
 #: Of the metrics per deployment: its id.
 DEPLOYMENT_DIMENSION = "Deployment"
 #: Messages kept as dead letters.
@@ -19,6 +23,10 @@ TASKS_SUCCEEDED = "TasksSucceeded"
 TASKS_FAILED = "TasksFailed"
 TASKS_CANCELLED = "TasksCancelled"
 TASKS_INTERRUPTED = "TasksInterrupted"
+#: Runs that the runtime failed, whatever became of their tasks; per fleet, and per release.
+TRIES_FAILED = "TriesFailed"
+#: One a minute from each instance whose runtime has been away for too long; per fleet, and per release.
+INSTANCES_UNREADY = "InstancesUnready"
 #: Seconds from acceptance to the first start, and from there to the end.
 QUEUE_SECONDS = "QueueSeconds"
 RUN_SECONDS = "RunSeconds"
@@ -261,13 +269,13 @@ def alarm_name(owner: str, alarm: str) -> str:
     return f"{owner}-{alarm}"
 
 
-def rollout_alarms(deployment_id: str, runtime: str) -> tuple[str, ...]:
-    """Names of the alarms that turn a rollout of the runtime back."""
+def trial_alarms(deployment_id: str, runtime: str) -> tuple[str, str, str]:
+    """Names of the alarms on the release that is on trial: failed runs, instances that are not ready, dead letters."""
     fleet = fleet_name(deployment_id, runtime)
     return (
-        alarm_name(fleet, "failures"),
-        alarm_name(fleet, "no-instance"),
-        alarm_name(deployment_id, "dead-letters"),
+        alarm_name(fleet, "trial-failures"),
+        alarm_name(fleet, "trial-unready"),
+        alarm_name(fleet, "trial-dead-letters"),
     )
 
 
@@ -284,3 +292,12 @@ def ami_pipeline_name(deployment_id: str, runtime: str) -> str:
 def release_parameter(deployment_id: str, runtime: str, name: str) -> str:
     """SSM path, e.g. name = `image-version`."""
     return f"{deployment_parameters(deployment_id)}/{runtime}/{name}"
+def rollout_alarms(deployment_id: str, runtime: str) -> tuple[str, ...]:
+    """Names of the alarms that turn a rollout of the runtime back.
+
+    Not those on the whole fleet's failures: what fails already must not keep its own mend from being deployed.
+    """
+    fleet = fleet_name(deployment_id, runtime)
+    return (*trial_alarms(deployment_id, runtime), alarm_name(fleet, "no-instance"))
+
+

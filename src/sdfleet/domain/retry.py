@@ -13,6 +13,10 @@ RETRY_BASE = timedelta(seconds=2)
 RETRY_MAX = timedelta(seconds=60)
 #: The first lost runtime is not the task's fault; a task that loses it again may be the cause.
 FREE_RUNTIME_LOSSES = 1
+#: Failures on a release that is on trial are its own until a task has met so many: as many as lost instances.
+FREE_TRIAL_LOSSES = 5
+#: So often others are asked whether a request is as wrong as a release on trial says: it may lack what they have.
+SECOND_OPINIONS = 2
 
 
 class FailureKind(StrEnum):
@@ -24,6 +28,13 @@ class FailureKind(StrEnum):
     RUNTIME_LOST = "runtime_lost"
     #: Drain, scale-in, or a neighbour's interrupt: retried, never counted.
     INTERRUPTED = "interrupted"
+
+
+_FREE_ON_TRIAL = {
+    FailureKind.TRANSIENT: FREE_TRIAL_LOSSES,
+    FailureKind.RUNTIME_LOST: FREE_TRIAL_LOSSES,
+    FailureKind.PERMANENT: SECOND_OPINIONS,
+}
 
 
 @dataclass(frozen=True)
@@ -38,8 +49,14 @@ class GiveUp:
     failure: Failure
 
 
-def decide(kind: FailureKind, code: str, message: str, task: Task) -> RetryAfter | GiveUp:
-    """The decision for a run of `task` that ended with this failure."""
+def decide(kind: FailureKind, code: str, message: str, task: Task, *, is_on_trial: bool = False) -> RetryAfter | GiveUp:
+    """The decision for a run of `task` that ended with this failure.
+
+    `is_on_trial`: it ran on a release whose rollout has not succeeded; what fails there is no attempt of the task's.
+    """
+    if is_on_trial and task.losses < _FREE_ON_TRIAL.get(kind, 0):
+        delay = min(RETRY_BASE * 2**task.losses, RETRY_MAX)
+        return RetryAfter(delay, spends_attempt=False, counts_loss=True)
     if kind is FailureKind.PERMANENT:
         return GiveUp(Failure(code, message, permanent=True))
     if kind is FailureKind.INTERRUPTED:

@@ -254,6 +254,7 @@ def _forward(rollout: Rollout) -> StartRefresh:
         checkpoint_delay=LONGEST_BAKE if wish.hold else wish.bake,
         bake=wish.bake,
         auto_rollback=True,
+        release=rollout.target.version,
     )
 
 

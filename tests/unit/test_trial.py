@@ -1,0 +1,168 @@
+"""What a release on trial is measured by, and who asks whether it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from builders import NOON
+from scheduler_harness import Harness, ScriptedRuntime
+from sdfleet.domain.retry import FREE_TRIAL_LOSSES
+from sdfleet.domain.rollout import Phase, Rollout, Target, Wish
+from sdfleet.domain.rollout_record import RolloutHistory
+from sdfleet.domain.trial import FAILURE_FORMULA, Runs, failure_percentage
+from sdfleet.errors import ServiceUnavailable
+from sdfleet.memory.clock import FakeClock
+from sdfleet.memory.rollouts import MemoryRollouts
+from sdfleet_local.scaling_expressions import evaluate
+from sdfleet_scheduler.runtimes.base import Generation, Job, ProgressCallback, RuntimeFailure
+from sdfleet_scheduler.trial import FRESH_FOR, Trial
+
+counts = st.integers(0, 400)
+few = settings(max_examples=60, deadline=None)
+
+
+def test_few_runs_are_no_rate() -> None:
+    assert failure_percentage(good=0, bad=4, all_good=96, all_bad=4) == 0
+    assert failure_percentage(good=0, bad=5, all_good=95, all_bad=5) == 100
+
+
+def test_what_callers_do_wrong_is_not_held_against_the_release() -> None:
+    # A third of both shares fails: somebody sends nonsense.
+    assert failure_percentage(good=20, bad=10, all_good=100, all_bad=50) == 0
+    assert failure_percentage(good=20, bad=10, all_good=120, all_bad=20) == pytest.approx(33.3, abs=0.1)
+
+
+def test_with_nobody_beside_it_a_release_is_measured_alone() -> None:
+    assert failure_percentage(good=9, bad=1, all_good=9, all_bad=1) == 10
+
+
+@few
+@given(good=counts, bad=counts, rest_good=counts, rest_bad=counts)
+def test_the_alarm_of_the_template_has_the_same_arithmetic(good: int, bad: int, rest_good: int, rest_bad: int) -> None:
+    found = evaluate(FAILURE_FORMULA, {"good": good, "bad": bad, "allgood": good + rest_good, "allbad": bad + rest_bad})
+    assert found == failure_percentage(good=good, bad=bad, all_good=good + rest_good, all_bad=bad + rest_bad)
+
+
+def test_runs_are_counted_together() -> None:
+    assert Runs(3, 2).count == 5
+
+
+def a_rollout(phase: Phase = Phase.CANARY_BAKING) -> Rollout:
+    wish = Wish(20, timedelta(minutes=15))
+    return Rollout("r1", "sdruntime", Target("1.0.0", "3"), Target("1.1.0", "4"), wish, NOON, phase=phase)
+
+
+class Rollouts(MemoryRollouts):
+    is_away = False
+    looks = 0
+
+    def load(self, runtime: str) -> RolloutHistory:
+        self.looks += 1
+        if self.is_away:
+            raise ServiceUnavailable
+        return super().load(runtime)
+
+    def record(self, rollout: Rollout) -> None:
+        self.save(rollout.runtime, replace(super().load(rollout.runtime), current=rollout))
+
+
+def a_trial(rollouts: Rollouts, clock: FakeClock, release: str = "1.1.0") -> Trial:
+    return Trial(rollouts, clock, runtime="sdruntime", release=release)
+
+
+async def test_the_record_of_the_rollouts_tells_who_is_on_trial() -> None:
+    rollouts, clock = Rollouts(), FakeClock()
+    rollouts.record(a_rollout())
+    assert await a_trial(rollouts, clock).is_on()
+    assert not await a_trial(rollouts, clock, release="1.0.0").is_on()
+
+
+async def test_many_failures_at_once_ask_once() -> None:
+    rollouts, clock = Rollouts(), FakeClock()
+    rollouts.record(a_rollout())
+    trial = a_trial(rollouts, clock)
+    for _ in range(10):
+        assert await trial.is_on()
+    assert rollouts.looks == 1
+
+    rollouts.record(a_rollout(Phase.SUCCEEDED))
+    clock.advance(FRESH_FOR)
+    assert not await trial.is_on()
+
+
+async def test_what_cannot_be_read_is_as_it_was() -> None:
+    rollouts, clock = Rollouts(), FakeClock()
+    rollouts.record(a_rollout())
+    trial, stranger = a_trial(rollouts, clock), a_trial(rollouts, clock)
+    assert await trial.is_on()
+    rollouts.is_away = True
+    clock.advance(FRESH_FOR)
+    assert await trial.is_on()
+    assert not await stranger.is_on()
+
+
+async def fails(job: Job, on_progress: ProgressCallback) -> Generation:
+    raise RuntimeFailure.transient("out_of_memory", "No memory.")
+
+
+async def refuses(job: Job, on_progress: ProgressCallback) -> Generation:
+    raise RuntimeFailure.permanent("validation_failed", "There is no such node.")
+
+
+class Canary(Harness):
+    """An instance of the release on trial."""
+
+    def __init__(self, behaviour: object, clock: FakeClock) -> None:
+        self.rollouts = Rollouts()
+        self.rollouts.record(a_rollout())
+        super().__init__(ScriptedRuntime(behaviour), clock=clock)  # type: ignore[arg-type]
+        self.executor._is_on_trial = a_trial(self.rollouts, clock).is_on
+
+    async def run_when_due(self, clock: FakeClock, now: datetime | None = None) -> None:
+        clock.advance(timedelta(minutes=2))
+        await self.run_next()
+
+
+async def test_a_broken_canary_spends_no_attempt_of_the_tasks_that_it_touches() -> None:
+    clock = FakeClock()
+    canary = Canary(fails, clock)
+    canary.submit()
+    await canary.run_next()
+    task = canary.task()
+    assert (task.attempt, task.losses, task.status) == (1, 1, "queued")
+
+
+async def test_a_task_does_not_go_round_on_a_broken_release_for_ever() -> None:
+    clock = FakeClock()
+    canary = Canary(fails, clock)
+    canary.submit()
+    for _ in range(FREE_TRIAL_LOSSES + 3):
+        await canary.run_when_due(clock)
+    assert canary.task().status == "failed"
+    assert len(canary.runtime.jobs) == FREE_TRIAL_LOSSES + 3
+
+
+async def test_a_canary_that_refuses_good_requests_stops_receiving() -> None:
+    clock = FakeClock()
+    canary = Canary(refuses, clock)
+    for number in range(3):
+        canary.submit(id=f"task-{number}")
+        await canary.run_next()
+    assert {canary.task(f"task-{number}").status for number in range(3)} == {"queued"}
+    assert not canary.health.is_ready
+    assert canary.health._breaker.is_open
+
+
+async def test_failed_tries_are_counted_with_their_release(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = FakeClock()
+    canary = Canary(fails, clock)
+    canary.settlement._release = "1.1.0"
+    canary.submit()
+    await canary.run_next()
+    lines = capsys.readouterr().out.splitlines()
+    assert any('"TriesFailed":1' in line and '"Release":"1.1.0"' in line for line in lines)
