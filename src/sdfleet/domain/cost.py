@@ -169,18 +169,31 @@ def request_items(
 
 
 def further_items(
-    images: int, hours: float, machine: Machine, prices: Prices, assumed: Assumptions
+    images: int,
+    hours: float,
+    machine: Machine,
+    prices: Prices,
+    assumed: Assumptions,
+    *,
+    fleet_hours: float | None = None,
 ) -> tuple[Item, ...]:
-    """What is on the bill too, and what the EKS guidance's table leaves out of its own."""
+    """What is on the bill too, and what the EKS guidance's table leaves out of its own.
+
+    `fleet_hours`: for so long the fleet had an instance at all, which is when it reports metrics. None: one instance
+    after the other.
+    """
     millions = images / _MILLION
     months = hours / HOURS
+    fleet_months = months if fleet_hours is None else fleet_hours / HOURS
     launches = hours / assumed.hours_per_launch
     return (
         Item("Amazon DynamoDB", "1M write units", assumed.record_writes * millions, prices.dynamodb_write_million),
         Item("Amazon DynamoDB", "1M read units", assumed.record_reads * millions, prices.dynamodb_read_million),
         Item("Amazon DynamoDB", "GB-month", images * assumed.record_kib / _KIB_PER_GIB, prices.dynamodb_gb_month),
         Item("Amazon CloudWatch", "GB of logs", images * assumed.log_kib / _KIB_PER_GIB, prices.logs_gb),
-        Item("Amazon CloudWatch", "custom metric-month", assumed.fleet_metrics * months, prices.custom_metric_month),
+        Item(
+            "Amazon CloudWatch", "custom metric-month", assumed.fleet_metrics * fleet_months, prices.custom_metric_month
+        ),
         Item("Amazon EBS", "GB-month", machine.volume_gib * months, prices.volume_gb_month),
         Item(
             "Amazon EBS",

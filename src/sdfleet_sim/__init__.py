@@ -1,0 +1,1 @@
+"""The fleet on paper: arrivals, boots, Spot markets and scaling policies as discrete events."""

@@ -1,0 +1,63 @@
+"""A scenario with everything that a bill and a report need: run it, under one policy or several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from sdfleet.config import Config, FleetConfig, RuntimeConfig
+from sdfleet.config.prices import PriceList, read_prices
+from sdfleet.domain.task import RuntimeType
+from sdfleet_sim.arrivals import Trace
+from sdfleet_sim.assumptions import Assumptions
+from sdfleet_sim.billing import bill
+from sdfleet_sim.outcome import Outcome, outcome
+from sdfleet_sim.run import market_of, run
+from sdfleet_sim.scenario import Scenario
+from sdfleet_sim.spot_traces import SpotTrace
+
+
+def standard_config(*, volume_gib: int | None = None, throughput: int | None = None) -> Config:
+    """The configuration that is billed, where none is named: one ComfyUI fleet with the defaults."""
+    fleet = FleetConfig()
+    volume = fleet.volume.model_copy(
+        update={
+            key: value for key, value in (("size_gib", volume_gib), ("throughput", throughput)) if value is not None
+        }
+    )
+    runtime = RuntimeConfig(name="images", type=RuntimeType.COMFYUI, fleet=fleet.model_copy(update={"volume": volume}))
+    return Config(runtimes=(runtime,))
+
+
+@dataclass(frozen=True)
+class Experiment:
+    scenario: Scenario
+    trace: Trace
+    assumed: Assumptions = field(default_factory=Assumptions.read)
+    prices: PriceList = field(default_factory=read_prices)
+    config: Config = field(default_factory=standard_config)
+    #: Recorded Spot availability instead of the generated.
+    recorded: tuple[SpotTrace, ...] = ()
+    #: Hours for which the standing costs are counted; None: as long as the run takes.
+    fixed_hours: float | None = None
+
+    def under(self, policy: str) -> Outcome:
+        """The same tasks, boots and Spot market for every policy."""
+        zones = market_of(self.scenario, self.trace, self.assumed, self.recorded)
+        ledger = run(self.scenario, policy, self.trace, self.assumed, zones)
+        due = bill(
+            ledger.lived,
+            images=max(1, ledger.done),
+            fleet_hours=ledger.fleet_s() / 3600,
+            fixed_hours=ledger.ended_at / 3600 if self.fixed_hours is None else self.fixed_hours,
+            config=self.config,
+            prices=self.prices,
+        )
+        return outcome(policy, self.scenario, self.trace, ledger, due, boot_s=self.assumed.boot.typical_s)
+
+    def under_each(self, policies: Sequence[str]) -> tuple[Outcome, ...]:
+        return tuple(self.under(policy) for policy in policies)
+
+    def with_seed(self, seed: int) -> Experiment:
+        """Other boots and another market; the trace stays."""
+        return replace(self, scenario=replace(self.scenario, seed=seed))

@@ -1,0 +1,1 @@
+"""What decides about capacity: ours, and what it is compared with."""
