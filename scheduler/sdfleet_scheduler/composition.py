@@ -20,6 +20,7 @@ from sdfleet.aws.instance_health import AutoScalingInstanceHealth
 from sdfleet.aws.lifecycle_hooks import AutoScalingLifecycleHooks
 from sdfleet.aws.model_bucket import S3ModelBucket
 from sdfleet.aws.rollout_table import DynamoRollouts
+from sdfleet.aws.scaler_table import DynamoWorkReports
 from sdfleet.aws.signed_links import artifact_store
 from sdfleet.aws.task_queue import SqsTaskQueue
 from sdfleet.aws.task_table import DynamoTaskStore
@@ -58,9 +59,10 @@ from sdfleet_scheduler.runtimes.registry import RuntimeSettings, build_runtime
 from sdfleet_scheduler.runtimes.sdwebui import SdWebUiRuntime
 from sdfleet_scheduler.settlement import Settlement
 from sdfleet_scheduler.status import StatusBoard
+from sdfleet_scheduler.trial import Trial
+from sdfleet_scheduler.work_reports import WorkReporter
 
 log = logs.get_logger(__name__)
-from sdfleet_scheduler.trial import Trial
 
 #: Of the disk that models lie on, unless told otherwise: outputs and logs may share it.
 MODEL_SHARE = 0.9
@@ -86,6 +88,7 @@ class Parts:
     closing: tuple[Callable[[], Awaitable[None]], ...]
     #: None: it is no group's instance.
     presence: Presence | None = None
+    reporter: WorkReporter | None = None
 
 
 async def compose(environ: Mapping[str, str]) -> Parts:
@@ -164,6 +167,7 @@ async def compose(environ: Mapping[str, str]) -> Parts:
         clock,
         instruments,
         link_lifetime=timedelta(seconds=environment.link_lifetime_s),
+        release=identity.release,
     )
     attempts = Attempts(
         runtime=runtime,
@@ -180,7 +184,6 @@ async def compose(environ: Mapping[str, str]) -> Parts:
     )
     executor = Executor(
         attempts=attempts,
-        release=identity.release,
         queue=queue,
         store=DynamoTaskStore(clients.dynamodb, deployment.table_name),
         settlement=settlement,
@@ -194,6 +197,12 @@ async def compose(environ: Mapping[str, str]) -> Parts:
         clock=clock,
         visibility=environment.visibility,
         new_token=lambda: secrets.token_hex(16),
+        is_on_trial=Trial(
+            DynamoRollouts(clients.dynamodb, deployment.table_name),
+            clock,
+            runtime=served.name,
+            release=identity.release,
+        ).is_on,
     )
     poller = Poller(
         queue,
@@ -210,12 +219,6 @@ async def compose(environ: Mapping[str, str]) -> Parts:
         keeper = RuntimeKeeper(
             health,
             clock,
-        is_on_trial=Trial(
-            DynamoRollouts(clients.dynamodb, deployment.table_name),
-            clock,
-            runtime=served.name,
-            release=identity.release,
-        ).is_on,
             shell_free_command(environment.runtime_restart_command),
             is_idle=lambda: not line.is_busy and all(run.is_settling for run in executor.runs),
             recycling=Recycling(
@@ -251,6 +254,17 @@ async def compose(environ: Mapping[str, str]) -> Parts:
             release=identity.release,
             is_well=lambda: health.is_ready or health.is_withheld,
             patience=environment.runtime_restart_after,
+        ),
+        reporter=None
+        if environment.group_name is None
+        else WorkReporter(
+            DynamoWorkReports(clients.dynamodb, deployment.table_name),
+            clock,
+            instance_id=identity.instance_id,
+            is_ready=lambda: health.is_ready,
+            in_hand=lambda: len(executor.runs),
+            served=lambda: line.served,
+            task_time=lambda: pace.task_time,
         ),
         clock=clock,
         app=build_app(

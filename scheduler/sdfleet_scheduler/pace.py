@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from datetime import timedelta
-from statistics import median
+from statistics import fmean, median
 
 #: Enough to forget a cold model, few enough to follow a change of workload.
 REMEMBERED = 9
@@ -24,6 +24,12 @@ class Pace:
     def prepared(self, took: timedelta) -> None:
         """From the receive of a message until its task could have been handed over."""
         self._preparations.append(took.total_seconds())
+
+    @property
+    def task_time(self) -> timedelta | None:
+        """What a task keeps the runtime for, over all kinds of late; None: there was none."""
+        seconds = [took for kind in self._seconds.values() for took in kind]
+        return timedelta(seconds=fmean(seconds)) if seconds else None
 
     @property
     def preparation(self) -> timedelta:

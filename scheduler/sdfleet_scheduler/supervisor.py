@@ -62,6 +62,8 @@ async def supervise(parts: Parts) -> None:
         works["runtime_keeper"] = parts.keeper.watch()
     if parts.presence is not None:
         works["presence"] = parts.presence.run()
+    if parts.reporter is not None:
+        works["work_reports"] = parts.reporter.run()
     tasks = {name: asyncio.create_task(work, name=name) for name, work in works.items()}
     log.info("scheduler.started", release=parts.identity.release, port=parts.environment.port)
     try:
