@@ -121,7 +121,7 @@ class Group:
         releases = {template: version for version, template in self.versions.items()}
         return FleetState(5, self.minimum, 5, self.template, dict(Counter(releases[one] for one in self.instances)))
 
-    def runs(self, releases: Sequence[str], *, since: datetime) -> Mapping[str, Runs]:
+    def runs(self, releases: Sequence[str], *, since: datetime, until: datetime | None = None) -> Mapping[str, Runs]:
         """A run a minute by each instance, all of them good."""
         minutes = int((self.now - since).total_seconds() / 60)
         shares = self.state().releases

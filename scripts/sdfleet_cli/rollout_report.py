@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sdfleet.domain.rollout import Phase, Rollout, canary_size
 from sdfleet.domain.rollout_record import to_json
+from sdfleet.domain.trial import Runs
+from sdfleet.errors import DeploymentError
 from sdfleet.ports import FleetState
 from sdfleet_cli.console import table
 from sdfleet_lambdas.rollouts import DEPLOYMENT_STATUS, FleetRollouts
@@ -28,6 +31,8 @@ class FleetReport:
     state: FleetState
     rollout: Rollout | None
     past: tuple[Rollout, ...]
+    #: What each release has run since the rollout began, up to its end; None: it was not asked, or nobody could tell.
+    runs: Mapping[str, Runs] | None = None
 
     @property
     def shares(self) -> str:
@@ -41,10 +46,11 @@ class FleetReport:
             "state": {**asdict(self.state), "releases": dict(self.state.releases)},
             "rollout": to_json(self.rollout) if self.rollout else None,
             "past": [to_json(one) for one in self.past],
+            "runs": None if self.runs is None else {version: asdict(runs) for version, runs in self.runs.items()},
         }
 
 
-def report(fleet: FleetRollouts) -> FleetReport:
+def report(fleet: FleetRollouts, *, counts_runs: bool = True) -> FleetReport:
     """Takes in what Auto Scaling says on the way, as the recorder would."""
     rollout = fleet.reconcile()
     return FleetReport(
@@ -55,7 +61,17 @@ def report(fleet: FleetRollouts) -> FleetReport:
         state=fleet.group.state(),
         rollout=rollout,
         past=fleet.history().past,
+        runs=_runs(fleet, rollout) if counts_runs and rollout is not None else None,
     )
+
+
+def _runs(fleet: FleetRollouts, rollout: Rollout) -> Mapping[str, Runs] | None:
+    releases = (rollout.former.version, rollout.target.version)
+    try:
+        return fleet.group.runs(releases, since=rollout.started_at, until=rollout.ended_at)
+    except DeploymentError:
+        # Who may look at a rollout need not be let into CloudWatch.
+        return None
 
 
 def in_words(one: FleetReport, *, now: datetime) -> str:
@@ -66,6 +82,8 @@ def in_words(one: FleetReport, *, now: datetime) -> str:
     ]
     if one.rollout is not None:
         lines.append(f"  {phase_in_words(one.rollout, now=now)}")
+        if one.runs is not None:
+            lines.append(f"  {runs_in_words(one.rollout, one.runs)}")
     if one.past:
         rows = [_row(past) for past in one.past[:_SHOWN_HISTORY]]
         lines += [f"  {line}" for line in ("before:", *table(rows).splitlines())]
@@ -88,6 +106,16 @@ def phase_in_words(rollout: Rollout, *, now: datetime) -> str:
         case Phase.FAILED:
             share += "; the fleet is mixed: look at the instance refresh in the console, then deploy a version again"
     return f"rollout {rollout.id} {way}: {rollout.phase}{share}{reason}"
+
+
+def runs_in_words(rollout: Rollout, runs: Mapping[str, Runs]) -> str:
+    """The share of the work that the release on trial had: what a percentage of instances only promises."""
+    former, target = (runs.get(one.version, Runs()) for one in (rollout.former, rollout.target))
+    count = former.count + target.count
+    if not count:
+        return "no task was run since it began"
+    failed = f", {target.bad} of them failed there (former release: {former.bad} of {former.count})"
+    return f"{target.count} of {count} runs ({100 * target.count / count:.0f} %) on {rollout.target.version}{failed}"
 
 
 def canary_in_words(percentage: int, state: FleetState, *, floor: int = 0) -> str:

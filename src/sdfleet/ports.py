@@ -262,8 +262,8 @@ class RolloutGroup(Protocol):
     def carry_out(self, action: Action) -> None:
         """Ask for it; nothing happens if that was done before."""
 
-    def runs(self, releases: Sequence[str], *, since: datetime) -> Mapping[str, Runs]:
-        """What the instances of each release have run since then."""
+    def runs(self, releases: Sequence[str], *, since: datetime, until: datetime | None = None) -> Mapping[str, Runs]:
+        """What the instances of each release have run since then; None: up to now."""
 
 
 @dataclass(frozen=True)

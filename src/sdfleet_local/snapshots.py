@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sdfleet.domain.release import check_version
@@ -18,8 +18,13 @@ from sdfleet.errors import DeploymentRefused
 _SOURCES = ("src/sdfleet", "scheduler/sdfleet_scheduler")
 
 
-def take_snapshot(root: Path, releases: Path, version: str) -> Path:
+def _as_it_is(_: Path) -> None: ...
+
+
+def take_snapshot(root: Path, releases: Path, version: str, *, change: Callable[[Path], None] = _as_it_is) -> Path:
     """Copy the checkout's scheduler and library under `releases`; returns the copy.
+
+    `change` is called with the copy while it has no name yet.
 
     Raises:
         DeploymentRefused: the version is there already, or does not serve as a name.
@@ -37,6 +42,7 @@ def take_snapshot(root: Path, releases: Path, version: str) -> Path:
                 Path(unfinished) / "release" / Path(source).name,
                 ignore=shutil.ignore_patterns("__pycache__"),
             )
+        change(Path(unfinished) / "release")
         try:
             (Path(unfinished) / "release").rename(target)
         except OSError as error:

@@ -110,6 +110,8 @@ def test_runs_are_summed_by_release(clients: Clients, alarms: TrialAlarms) -> No
                     }
                 ],
             )
-    found = alarms.runs(("1.0.0", "1.1.0"), since=NOON)
+    until = NOON + timedelta(minutes=4)
+    found = alarms.runs(("1.0.0", "1.1.0"), since=NOON, until=until + timedelta(minutes=4))
     assert found == {"1.0.0": Runs(16, 0), "1.1.0": Runs(2, 6)}
-    assert alarms.runs((), since=NOON) == {}
+    assert alarms.runs(("1.1.0",), since=NOON, until=until) == {"1.1.0": Runs(1, 3)}
+    assert alarms.runs((), since=NOON, until=until) == {}

@@ -212,3 +212,19 @@ def test_container_images_are_none_of_this_machines(local_releases: MemoryReleas
     result = snapshot("1.1.0", "--on-aws")
     assert result.exit_code == 2
     assert "local has no container images" in result.output
+def test_a_version_that_is_broken_on_purpose_says_so(local_releases: MemoryReleaseStore, tmp_path: Path) -> None:
+    result = snapshot("1.2.0", "--bad", "fail-tasks")
+    assert result.exit_code == 0, result.output
+    assert "broken on purpose (fail-tasks)" in result.output
+    recorded = json.loads(local_releases.read("test", "releases/1.2.0") or "{}")
+    assert recorded["scheduler_image"].endswith("broken on purpose (fail-tasks)")
+    planted = tmp_path / ".sdfleet/local/releases/1.2.0/sdfleet_scheduler"
+    assert (planted / "practice-fault").read_text() == "fail-tasks\n"
+
+
+def test_a_version_that_is_broken_on_purpose_is_refused_for_aws() -> None:
+    result = CliRunner().invoke(main, ["build-images", "pictures", "1.2.0", "--bad", "leak"])
+    assert result.exit_code == 2
+    assert "practising on this machine" in result.output
+
+

@@ -13,6 +13,7 @@ from builders import NOON
 from rollout_fleet import Group
 from sdfleet.domain.instance_refresh import Observed
 from sdfleet.domain.release import Release
+from sdfleet.domain.trial import Runs
 from sdfleet.errors import DeploymentRefused
 from sdfleet.memory.clock import FakeClock
 from sdfleet.memory.release_store import MemoryReleaseStore
@@ -210,7 +211,27 @@ def test_the_status_for_programs_has_states_shares_and_history(fleets: Fleets) -
     assert (sd["runtime"], sd["image_version"], sd["deployment_status"]) == ("sd", "1.1.0", "stable")
     assert sd["state"]["releases"] == {"1.1.0": 5}
     assert (sd["rollout"]["phase"], sd["rollout"]["wish"]["by"]) == ("succeeded", "arn:aws:iam::1:user/ada")
-    assert comfy["rollout"] is None
+    assert sd["runs"].keys() == {"1.0.0", "1.1.0"}
+    assert (comfy["rollout"], comfy["runs"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("runs", "words"),
+    [
+        (
+            {"1.0.0": Runs(95, 1), "1.1.0": Runs(14, 10)},
+            "24 of 120 runs (20 %) on 1.1.0, 10 of them failed there (former release: 1 of 96)",
+        ),
+        ({"1.0.0": Runs(), "1.1.0": Runs()}, "no task was run since it began"),
+    ],
+)
+def test_the_status_tells_how_much_of_the_work_the_new_release_had(
+    fleets: Fleets, monkeypatch: pytest.MonkeyPatch, runs: dict[str, Runs], words: str
+) -> None:
+    sdfleet("deploy-new-version", "local", "1.1.0", "--runtime", "sd", "--yes")
+    monkeypatch.setattr(fleets.group(), "runs", lambda *_, **__: runs)
+
+    assert words in sdfleet("check-deployment-status", "local", "--runtime", "sd").output
 
 
 def test_an_empty_fleet_is_told_to_have_no_canary(fleets: Fleets, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -239,7 +239,7 @@ def _see_through(fleets: Sequence[FleetRollouts], *, is_waiting: bool, deploymen
 
 def _look(fleet: FleetRollouts, told: dict[str, str]) -> Rollout | None:
     try:
-        one = report(fleet)
+        one = report(fleet, counts_runs=False)
     except (ServiceUnavailable, DeploymentError) as error:
         click.echo(f"{fleet.runtime}: {error}", err=True)
         return fleet.history().current

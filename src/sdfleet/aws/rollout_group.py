@@ -91,8 +91,9 @@ class AutoScalingRolloutGroup:
             in_service=sum(one["LifecycleState"] == "InService" for one in group.get("Instances", ())),
         )
 
-    def runs(self, releases: Sequence[str], *, since: datetime) -> Mapping[str, Runs]:
-        return self._alarms.runs(releases, since=since)
+    def runs(self, releases: Sequence[str], *, since: datetime, until: datetime | None = None) -> Mapping[str, Runs]:
+        # What is counted within this minute is of the minute.
+        return self._alarms.runs(releases, since=since, until=(until or self._clock.now()) + timedelta(minutes=1))
 
     def add_template_version(self, release: Release) -> str:
         self._alarms.check()

@@ -91,8 +91,8 @@ class TrialAlarms:
                 AlarmName=alarm["AlarmName"], StateValue="OK", StateReason=f"{release} goes on trial."
             )
 
-    def runs(self, releases: Sequence[str], *, since: datetime) -> Mapping[str, Runs]:
-        """What each release has run since then; CloudWatch knows of it a minute later."""
+    def runs(self, releases: Sequence[str], *, since: datetime, until: datetime) -> Mapping[str, Runs]:
+        """What each release has run, in whole minutes; CloudWatch knows of it a minute later."""
         wanted = [(release, metric) for release in releases for metric in (names.TASKS_SUCCEEDED, names.TRIES_FAILED)]
         queries: Any = [
             {"Id": f"runs{number}", "MetricStat": self._sum_of(metric, release)}
@@ -100,11 +100,10 @@ class TrialAlarms:
         ]
         if not queries:
             return {}
-        start = since.replace(second=0, microsecond=0)
         counts = [0] * len(wanted)
         with explained():
             pages = self._cloudwatch.get_paginator("get_metric_data").paginate(
-                MetricDataQueries=queries, StartTime=start, EndTime=start + timedelta(days=15)
+                MetricDataQueries=queries, StartTime=since.replace(second=0, microsecond=0), EndTime=until
             )
             for page in pages:
                 for result in page["MetricDataResults"]:
