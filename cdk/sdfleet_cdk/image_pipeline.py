@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_codebuild as codebuild
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_logs as logs
-from aws_cdk import aws_s3_assets as assets
 from constructs import Construct
 
 from sdfleet.config import Config
@@ -22,9 +20,6 @@ from sdfleet_cdk.permissions import Permission, process_role
 KEPT_IMAGES = 30
 #: What a broken push has left.
 _UNTAGGED_DAYS = 7
-#: What the Dockerfiles are built from; everything else of a checkout stays at home.
-SOURCES = ("LICENSE", "README.md", "pyproject.toml", "requirements", "scheduler", "src")
-_CHECKOUT = Path(__file__).resolve().parents[2]
 #: AWS's build machine with docker, x86 as the GPU instances are.
 _BUILD_IMAGE = "aws/codebuild/standard:7.0"
 #: 8 processors and 15 GB: wheels of torch are unpacked in memory. Paid by the minute of a build.
@@ -69,13 +64,14 @@ class ImageRepositories(Construct):
 
 
 class ImageBuild(Construct):
-    """Builds one image a run, from this checkout. Costs nothing while it builds nothing.
+    """Builds one image a run, of the checkout that the command line packs. Costs nothing while it builds nothing.
 
-    For a configuration that has images to build (`image_parts`). A run is told `REPOSITORY_URI`, `IMAGE_VERSION`,
-    `DOCKERFILE` and `BUILD_ARGUMENTS` (docker's own words).
+    For a configuration that has images to build (`image_parts`). A run is told where its source is, `REPOSITORY_URI`,
+    `IMAGE_VERSION`, `DOCKERFILE` and `BUILD_ARGUMENTS` (docker's own words, quoted for a shell).
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, config: Config) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, config: Config, source_bucket: str) -> None:
+        """`source_bucket`: the name of the one that sources are put into."""
         super().__init__(scope, construct_id)
         deployment_id = config.stack_name
         name = names.image_build_project(deployment_id)
@@ -85,18 +81,12 @@ class ImageBuild(Construct):
             log_group_name=names.function_log_group(deployment_id, "images"),
             retention_in_days=config.retention.log_days,
         )
-        source = assets.Asset(
-            self,
-            "Source",
-            path=str(_CHECKOUT),
-            exclude=[*(one.name for one in _CHECKOUT.iterdir() if one.name not in SOURCES), "**/__pycache__"],
-        )
         role = process_role(
             self,
             "Role",
             service="codebuild.amazonaws.com",
             description=f"{deployment_id}: builds container images",
-            permissions=self._permissions(config, log_group, source),
+            permissions=self._permissions(config, log_group, source_bucket),
         )
         properties = codebuild.CfnProject
         project = properties(
@@ -108,7 +98,8 @@ class ImageBuild(Construct):
             artifacts=properties.ArtifactsProperty(type="NO_ARTIFACTS"),
             source=properties.SourceProperty(
                 type="S3",
-                location=f"{source.s3_bucket_name}/{source.s3_object_key}",
+                # Every build names its own, below this.
+                location=f"{source_bucket}/{names.BUILD_SOURCE_PREFIX}",
                 build_spec=json.dumps(_build_spec()),
             ),
             environment=properties.EnvironmentProperty(
@@ -128,13 +119,20 @@ class ImageBuild(Construct):
             },
         )
 
-    def _permissions(self, config: Config, log_group: logs.CfnLogGroup, source: assets.Asset) -> list[Permission]:
+    def _permissions(self, config: Config, log_group: logs.CfnLogGroup, source_bucket: str) -> list[Permission]:
         stack = Stack.of(self)
         return [
             Permission(
                 "Source",
                 ("s3:GetObject", "s3:GetObjectVersion"),
-                (source.bucket.arn_for_objects(source.s3_object_key),),
+                (f"arn:{stack.partition}:s3:::{source_bucket}/{names.BUILD_SOURCE_PREFIX}*",),
+                reason="An archive is named after its content.",
+            ),
+            # CodeBuild User Guide, "Allow CodeBuild to interact with dependent services".
+            Permission(
+                "SourceBucket",
+                ("s3:GetBucketAcl", "s3:GetBucketLocation"),
+                (f"arn:{stack.partition}:s3:::{source_bucket}",),
             ),
             Permission(
                 "Logs",
@@ -170,6 +168,8 @@ def _build_spec() -> dict[str, object]:
     """CodeBuild User Guide, "Build specification reference"."""
     return {
         "version": "0.2",
+        # The Dockerfiles mount secrets, which docker's older builder cannot.
+        "env": {"variables": {"DOCKER_BUILDKIT": "1"}},
         "phases": {
             "pre_build": {
                 "commands": [
@@ -178,8 +178,8 @@ def _build_spec() -> dict[str, object]:
             },
             "build": {
                 "commands": [
-                    # Not quoted: several arguments.
-                    'docker build --file "$DOCKERFILE" --tag "$REPOSITORY_URI:$IMAGE_VERSION" $BUILD_ARGUMENTS .'
+                    # Read again by the shell: several arguments, some of which have spaces in them.
+                    'eval "docker build --file $DOCKERFILE --tag $REPOSITORY_URI:$IMAGE_VERSION $BUILD_ARGUMENTS ."'
                 ]
             },
             "post_build": {

@@ -26,6 +26,8 @@ DUE_AT = "due_at"
 CONTENT_LIFETIME = RECORD_LIFETIME + timedelta(days=1)
 #: Somebody has to find the time to look at them.
 DEAD_LETTER_LIFETIME = timedelta(days=90)
+#: A build takes an hour.
+BUILD_SOURCE_LIFETIME = timedelta(days=7)
 #: Nothing of ours takes a day to upload.
 _UPLOAD_PATIENCE = timedelta(days=1)
 
@@ -102,6 +104,7 @@ def _inbox_bucket(scope: Construct, name: str) -> s3.Bucket:
                 (names.INBOX_PREFIX, CONTENT_LIFETIME),
                 (names.UPLOAD_PREFIX, CONTENT_LIFETIME),
                 (names.DEAD_LETTER_PREFIX, DEAD_LETTER_LIFETIME),
+                (names.BUILD_SOURCE_PREFIX, BUILD_SOURCE_LIFETIME),
             )
         ),
     ]

@@ -45,10 +45,20 @@ def test_an_image_is_no_root_says_how_it_is_and_under_what_licence(dockerfile: P
 
 
 @pytest.mark.parametrize("dockerfile", _DOCKERFILES, ids=lambda file: file.parent.name)
-def test_the_base_can_be_pinned_by_its_digest(dockerfile: Path) -> None:
+def test_the_base_is_pinned_by_its_digest_and_can_be_another(dockerfile: Path) -> None:
     text = dockerfile.read_text()
-    assert re.search(r"^ARG BASE=python:3\.11-slim-bookworm$", text, re.MULTILINE)
+    bases = {re.search(r"^ARG BASE=(.+)$", file.read_text(), re.MULTILINE) for file in _DOCKERFILES}
+    assert len({base[1] for base in bases if base}) == 1
+    assert re.search(r"^ARG BASE=python@sha256:[0-9a-f]{64}$", text, re.MULTILINE)
     assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"${BASE}"}
+
+
+@pytest.mark.parametrize("dockerfile", _DOCKERFILES, ids=lambda file: file.parent.name)
+def test_wherever_packages_are_installed_pip_may_have_settings_that_stay_out_of_the_image(dockerfile: Path) -> None:
+    steps = re.findall(r"^RUN (.*?[^\\])$", dockerfile.read_text(), re.MULTILINE | re.DOTALL)
+    installing = [step for step in steps if "pip" in step and ("install-plugins" in step or " install " in step)]
+    assert all("--mount=type=secret,id=pip-config,target=/etc/pip.conf" in step for step in installing)
+    assert bool(installing) == (dockerfile.parent.name != "custom")
 
 
 @pytest.mark.parametrize("dockerfile", _DOCKERFILES, ids=lambda file: file.parent.name)

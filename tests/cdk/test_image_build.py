@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile
 
 import aws_cdk as cdk
 import pytest
 
 from sdfleet.config import Config
-from sdfleet_cdk.image_pipeline import SOURCES, ImageBuild, image_parts
+from sdfleet_cdk.image_pipeline import ImageBuild, image_parts
 
+SOURCES = "sdfleet-inbox-123456789012-us-west-2"
 RUNTIMES: list[dict[str, Any]] = [
     {"name": "sdruntime", "type": "sdwebui", "modelFilename": "v1-5.safetensors"},
     {"name": "flows", "type": "comfyui", "images": {"runtime": "registry.example.com/comfyui:1"}},
@@ -27,7 +29,7 @@ def assembly() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as directory:
         app = cdk.App(outdir=directory, analytics_reporting=False)
         stack = cdk.Stack(app, "Images")
-        ImageBuild(stack, "ImageBuild", config=_config(RUNTIMES))
+        ImageBuild(stack, "ImageBuild", config=_config(RUNTIMES), source_bucket=SOURCES)
         app.synth()
         yield Path(directory)
 
@@ -65,11 +67,38 @@ def test_a_failed_build_pushes_nothing(assembly: Path) -> None:
     assert spec["phases"]["post_build"]["commands"][0] == 'test "$CODEBUILD_BUILD_SUCCEEDING" = 1'
 
 
-def test_the_source_is_what_dockerfiles_are_built_from_and_nothing_else(assembly: Path) -> None:
-    staged = [one for one in assembly.iterdir() if one.name.startswith("asset.")]
-    (source,) = [one for one in staged if one.is_dir() or one.suffix == ".zip"]
-    names = {one.name for one in source.iterdir()} if source.is_dir() else set(ZipFile(source).namelist())
-    assert {name.split("/", 1)[0] for name in names} == set(SOURCES)
+def test_a_build_reads_the_source_that_the_command_line_has_put_there_and_no_other_object(assembly: Path) -> None:
+    (project,) = _of_type(assembly, "AWS::CodeBuild::Project")
+    assert project["Source"]["Location"] == f"{SOURCES}/build-sources/"
+    (role,) = _of_type(assembly, "AWS::IAM::Role")
+    (source,) = [
+        statement["Resource"]
+        for policy in role["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Sid"] == "Source"
+    ]
+    assert json.dumps(source).count(f"{SOURCES}/build-sources/*") == 1
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
+def test_an_argument_with_spaces_in_it_stays_one(assembly: Path, tmp_path: Path) -> None:
+    (project,) = _of_type(assembly, "AWS::CodeBuild::Project")
+    (command,) = json.loads(project["Source"]["BuildSpec"])["phases"]["build"]["commands"]
+    docker = tmp_path / "docker"
+    docker.write_text('#!/bin/sh\nprintf "%s|" "$@"\n')
+    docker.chmod(0o755)
+    told = {
+        "PATH": f"{tmp_path}:/usr/bin:/bin",
+        "DOCKERFILE": "scheduler/images/comfyui/Dockerfile",
+        "REPOSITORY_URI": "registry/one",
+        "IMAGE_VERSION": "1.1.0",
+        "BUILD_ARGUMENTS": "'--build-arg=CUSTOM_NODES=https://one https://two'",
+    }
+    ran = subprocess.run(["bash", "-c", command], env=told, capture_output=True, text=True, check=True)
+    assert ran.stdout == (
+        "build|--file|scheduler/images/comfyui/Dockerfile|--tag|registry/one:1.1.0|"
+        "--build-arg=CUSTOM_NODES=https://one https://two|.|"
+    )
 
 
 def _config(runtimes: list[dict[str, Any]]) -> Config:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,9 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAcc
         for name, value in running.environment.items():
             monkeypatch.setenv(name, value)
         # Without the machine's own engines.
-        monkeypatch.setenv("PATH", f"{running.install_tools('docker')}{os.pathsep}/usr/bin{os.pathsep}/bin")
+        tools = running.install_tools("docker")
+        (tools / "git").symlink_to(shutil.which("git") or "/usr/bin/git")
+        monkeypatch.setenv("PATH", str(tools))
         monkeypatch.setenv("SDFLEET_ROOT", str(a_checkout(tmp_path / "a checkout")))
         yield running
 
@@ -146,6 +149,19 @@ def test_an_image_is_built_without_docker_too(
     assert "--format=docker" in built
 
 
+def test_another_base_and_an_index_of_ones_own_go_into_the_build_and_not_into_the_image(
+    account: FakeAccount, tmp_path: Path
+) -> None:
+    settings = tmp_path / "pip.conf"
+    settings.write_text("[global]\nindex-url = https://packages.example.com/simple\n")
+    result = build("1.1.0", "--base", "registry.example.com/python:3.11", "--pip-config", str(settings))
+    assert result.exit_code == 0, result.output
+    built = next(call for call in account.calls("docker") if call[0] == "build")
+    assert "--build-arg=BASE=registry.example.com/python:3.11" in built
+    assert f"--secret=id=pip-config,src={settings}" in built
+    assert not [word for word in built if "packages.example.com" in word]
+
+
 def test_what_would_be_built_is_said_and_nothing_is_done(account: FakeAccount) -> None:
     result = build("1.1.0", "--dry-run")
     assert result.exit_code == 0
@@ -208,10 +224,6 @@ def test_on_this_machine_a_dry_run_leaves_nothing(local_releases: MemoryReleaseS
     assert not (tmp_path / ".sdfleet").exists()
 
 
-def test_container_images_are_none_of_this_machines(local_releases: MemoryReleaseStore) -> None:
-    result = snapshot("1.1.0", "--on-aws")
-    assert result.exit_code == 2
-    assert "local has no container images" in result.output
 def test_a_version_that_is_broken_on_purpose_says_so(local_releases: MemoryReleaseStore, tmp_path: Path) -> None:
     result = snapshot("1.2.0", "--bad", "fail-tasks")
     assert result.exit_code == 0, result.output
@@ -228,3 +240,7 @@ def test_a_version_that_is_broken_on_purpose_is_refused_for_aws() -> None:
     assert "practising on this machine" in result.output
 
 
+def test_container_images_are_none_of_this_machines(local_releases: MemoryReleaseStore) -> None:
+    result = snapshot("1.1.0", "--on-aws")
+    assert result.exit_code == 2
+    assert "local has no container images" in result.output

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +15,6 @@ from sdfleet_cli.deployment.new_release import ALL_RUNTIMES, NewRelease, plan_re
 from sdfleet_cli.deployment.place import LOCAL, find_place
 from sdfleet_cli.deployment.session import DeployOptions, Session
 from sdfleet_cli.fleets import find_fleets
-from sdfleet_local.bad_versions import Fault, plant
 from sdfleet_local.snapshots import refusal, take_snapshot
 
 
@@ -45,12 +43,6 @@ from sdfleet_local.snapshots import refusal, take_snapshot
     type=click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Path),
     help="pip's settings while it builds here, such as an index of your own; they are not in the image.",
 )
-@click.option(
-    "--bad",
-    "fault",
-    type=click.Choice([one.value for one in Fault]),
-    help="With local: break this version on purpose, to practise a rollback with it.",
-)
 @click.option("-d", "--dry-run", is_flag=True, help="Say what would be built, and build nothing.")
 def build_images(
     deployment_id: str,
@@ -61,7 +53,6 @@ def build_images(
     is_built_on_aws: bool,
     base_image: str | None,
     pip_config: Path | None,
-    fault: str | None,
     dry_run: bool,
 ) -> None:
     """Build the container images of a new version, push them to ECR, and record the release.
@@ -71,22 +62,20 @@ def build_images(
     """
     if VERSION.fullmatch(version) is None:
         raise click.UsageError("VERSION must be 1 to 64 letters, digits, dots, hyphens and underscores, such as 1.2.0")
+    if is_built_on_aws and pip_config is not None:
+        raise click.UsageError("--pip-config is for builds on this machine; leave it or --on-aws out")
     with plain_errors():
         if deployment_id == LOCAL:
             if is_built_on_aws or with_runtimes is not None or base_image is not None or pip_config is not None:
                 raise click.UsageError(
                     "local has no container images; leave out --on-aws, --runtime, --base and --pip-config"
                 )
-            _snapshot(version, fault=None if fault is None else Fault(fault), dry_run=dry_run)
+            _snapshot(version, dry_run=dry_run)
             return
         place = find_place(deployment_id=deployment_id, region=region, config_file=config_file)
         session = Session(
-        if fault is not None:
-            raise click.UsageError(
-                "--bad is for practising on this machine; no version that is broken on purpose goes to AWS"
-            )
             place.root, place.deployment_id, place.config_file, place.account, place.clients, place.journal,
-            DeployOptions(is_built_on_aws=is_built_on_aws),
+            DeployOptions(is_built_on_aws=is_built_on_aws, base_image=base_image, pip_config=pip_config),
         )  # fmt: skip
         planned = plan_release(session, version, with_runtimes=with_runtimes)
         if dry_run:
@@ -105,7 +94,7 @@ def _describe(session: Session, planned: NewRelease) -> None:
         click.echo(f"Would keep {image} for {runtime}")
 
 
-def _snapshot(version: str, *, fault: Fault | None, dry_run: bool) -> None:
+def _snapshot(version: str, *, dry_run: bool) -> None:
     """Raises:
     DeploymentRefused: the version exists.
     RefusedByState: local mode does not run.
@@ -115,22 +104,17 @@ def _snapshot(version: str, *, fault: Fault | None, dry_run: bool) -> None:
     if any(fleet.releases.read(fleet.runtime, f"releases/{version}") is not None for fleet in fleets):
         raise refusal(version, LOCAL)
     if dry_run:
-        click.echo(f"Would copy the scheduler's source to {directory.releases / version}{note}")
-    note = "" if fault is None else f", broken on purpose ({fault})"
+        click.echo(f"Would copy the scheduler's source to {directory.releases / version}")
         return
-    snapshot = (
-        take_snapshot(checkout_root(), directory.releases, version)
-        if fault is None
-        else take_snapshot(checkout_root(), directory.releases, version, change=functools.partial(plant, fault=fault))
-    )
+    snapshot = take_snapshot(checkout_root(), directory.releases, version)
     release = Release(
         version=version,
         created_at=datetime.now(UTC).replace(microsecond=0),
         created_by=by,
-        scheduler_image=f"{snapshot}{note}",
+        scheduler_image=str(snapshot),
         commit=source_commit(checkout_root()),
     )
     for fleet in fleets:
         fleet.releases.create(fleet.runtime, f"releases/{version}", json.dumps(release.to_json()))
-        click.echo(f"{fleet.runtime}: release {version} is recorded{note}")
+        click.echo(f"{fleet.runtime}: release {version} is recorded")
     click.echo(f"To move to it: scripts/deploy-new-version.sh {LOCAL} {version}")

@@ -26,12 +26,19 @@ class Engine:
         )
 
     def build(self, session: Session, dockerfile: Path, tag: str, arguments: Mapping[str, str]) -> None:
-        """For the instances' processor, whatever this machine's is. The checkout is the context."""
+        """For the instances' processor, whatever this machine's is. The checkout is the context.
+
+        Raises:
+            DeploymentError: it fails.
+        """
         verb = "bud" if self.name == "buildah" else "build"
         options = [f"--build-arg={name}={value}" for name, value in arguments.items()]
         if self.name != "docker":
             # Theirs by default has no room for a health check (OCI Image Format).
             options.append("--format=docker")
+        if session.options.pip_config is not None:
+            # A secret: an index may take a password, and an image's layers and history are read by others.
+            options.append(f"--secret=id=pip-config,src={session.options.pip_config}")
         self._run(
             session, verb, "--platform=linux/amd64", f"--file={dockerfile}", f"--tag={tag}", *options, str(session.root)
         )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sdfleet.aws.build_project import BuildProject
+from sdfleet.aws.build_source import BuildSources
 from sdfleet.aws.container_registry import ContainerRegistry
 from sdfleet.config import Config
 from sdfleet.config.runtime import PinnedRepository, RuntimeConfig
@@ -14,6 +17,7 @@ from sdfleet.domain import names
 from sdfleet.domain.task import RuntimeType
 from sdfleet.errors import DeploymentError
 from sdfleet_cli.deployment import container_engine
+from sdfleet_cli.deployment.build_context import pack
 from sdfleet_cli.deployment.first_release import first_version, runtimes_without_release
 from sdfleet_cli.deployment.session import Session
 
@@ -148,7 +152,7 @@ def _build_here(session: Session, builds: list[ImageBuild], version: str) -> Non
     for one in builds:
         tag = f"{session.account.registry}/{one.repository}:{version}"
         session.note(f"{one.repository}:{version} with {engine.name}")
-        engine.build(session, Path(session.root / one.dockerfile), tag, one.arguments)
+        engine.build(session, Path(session.root / one.dockerfile), tag, {**one.arguments, **_base(session)})
         engine.push(session, tag)
 
 
@@ -156,12 +160,25 @@ def _build_on_aws(session: Session, builds: list[ImageBuild], version: str) -> N
     project = BuildProject(session.clients.codebuild, names.image_build_project(session.deployment_id))
     if not project.exists():
         raise DeploymentError("The build project is not there; run the step again with --redo foundation.")
+    # This checkout, not the one that the stacks were deployed from.
+    archive = pack(session.root)
+    bucket = (
+        f"{names.bucket_stem(session.deployment_id, 'inbox')}-{session.account.account_id}-{session.account.region}"
+    )
+    key = names.build_source_key(hashlib.sha256(archive).hexdigest())
+    source = BuildSources(session.clients.s3, bucket).put(key, archive)
     for one in builds:
         session.note(f"{one.repository}:{version} on the account")
         variables = {
             "REPOSITORY_URI": f"{session.account.registry}/{one.repository}",
             "IMAGE_VERSION": version,
             "DOCKERFILE": one.dockerfile,
-            "BUILD_ARGUMENTS": " ".join(f"--build-arg={name}={value}" for name, value in one.arguments.items()),
+            "BUILD_ARGUMENTS": shlex.join(
+                f"--build-arg={name}={value}" for name, value in {**one.arguments, **_base(session)}.items()
+            ),
         }
-        project.run(variables, on_phase=lambda phase: session.note(f"| {phase}"))
+        project.run(variables, source=source, on_phase=lambda phase: session.note(f"| {phase}"))
+
+
+def _base(session: Session) -> Mapping[str, str]:
+    return {} if session.options.base_image is None else {"BASE": session.options.base_image}

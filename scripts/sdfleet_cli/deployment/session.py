@@ -36,6 +36,10 @@ class DeployOptions:
     wants_base_model: bool = True
     #: False: the service is not asked for a picture.
     wants_picture: bool = True
+    #: What the container images are built on; None: what their Dockerfiles name.
+    base_image: str | None = None
+    #: pip's settings while images are built here, such as an index of one's own.
+    pip_config: Path | None = None
 
 
 @dataclass

@@ -31,8 +31,8 @@ class BuildProject:
         with explained():
             return bool(self._client.batch_get_projects(names=[self._name])["projects"])
 
-    def run(self, variables: Mapping[str, str], *, on_phase: Callable[[str], None]) -> None:
-        """Build from the project's own source and wait for the end.
+    def run(self, variables: Mapping[str, str], *, source: str, on_phase: Callable[[str], None]) -> None:
+        """Build from `source` (`bucket/key` of an archive) and wait for the end.
 
         Raises:
             DeploymentError: it failed; the sentence has the failed phase and where the log is.
@@ -41,6 +41,7 @@ class BuildProject:
         with explained():
             begun = self._client.start_build(
                 projectName=self._name,
+                sourceLocationOverride=source,
                 environmentVariablesOverride=overrides,  # type: ignore[arg-type]
             )
         build_id = begun["build"]["id"]

@@ -59,6 +59,7 @@ CHECKPOINT_PREFIX = "Stable-diffusion/"
 UPLOAD_PREFIX = "uploads/"
 INBOX_PREFIX = "inbox/"
 DEAD_LETTER_PREFIX = "dead-letters/"
+BUILD_SOURCE_PREFIX = "build-sources/"
 
 TASK_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 RUNTIME_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
@@ -106,6 +107,11 @@ def is_inbox_location(url: str, bucket: str) -> bool:
 
 def upload_key(upload_id: str, extension: str) -> str:
     return f"{UPLOAD_PREFIX}{upload_id}.{extension}"
+
+
+def build_source_key(digest: str) -> str:
+    """What container images are built from on the account: an archive by its content's hash."""
+    return f"{BUILD_SOURCE_PREFIX}{digest}.zip"
 
 
 def dead_letter_key(queue: str, message_id: str) -> str:
