@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from sdfleet_cli.deployment.new_release import ALL_RUNTIMES, NewRelease, plan_re
 from sdfleet_cli.deployment.place import LOCAL, find_place
 from sdfleet_cli.deployment.session import DeployOptions, Session
 from sdfleet_cli.fleets import find_fleets
+from sdfleet_local.bad_versions import Fault, plant
 from sdfleet_local.snapshots import refusal, take_snapshot
 
 
@@ -43,6 +45,12 @@ from sdfleet_local.snapshots import refusal, take_snapshot
     type=click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Path),
     help="pip's settings while it builds here, such as an index of your own; they are not in the image.",
 )
+@click.option(
+    "--bad",
+    "fault",
+    type=click.Choice([one.value for one in Fault]),
+    help="With local: break this version on purpose, to practise a rollback with it.",
+)
 @click.option("-d", "--dry-run", is_flag=True, help="Say what would be built, and build nothing.")
 def build_images(
     deployment_id: str,
@@ -53,6 +61,7 @@ def build_images(
     is_built_on_aws: bool,
     base_image: str | None,
     pip_config: Path | None,
+    fault: str | None,
     dry_run: bool,
 ) -> None:
     """Build the container images of a new version, push them to ECR, and record the release.
@@ -70,8 +79,12 @@ def build_images(
                 raise click.UsageError(
                     "local has no container images; leave out --on-aws, --runtime, --base and --pip-config"
                 )
-            _snapshot(version, dry_run=dry_run)
+            _snapshot(version, fault=None if fault is None else Fault(fault), dry_run=dry_run)
             return
+        if fault is not None:
+            raise click.UsageError(
+                "--bad is for practising on this machine; no version that is broken on purpose goes to AWS"
+            )
         place = find_place(deployment_id=deployment_id, region=region, config_file=config_file)
         session = Session(
             place.root, place.deployment_id, place.config_file, place.account, place.clients, place.journal,
@@ -94,7 +107,7 @@ def _describe(session: Session, planned: NewRelease) -> None:
         click.echo(f"Would keep {image} for {runtime}")
 
 
-def _snapshot(version: str, *, dry_run: bool) -> None:
+def _snapshot(version: str, *, fault: Fault | None, dry_run: bool) -> None:
     """Raises:
     DeploymentRefused: the version exists.
     RefusedByState: local mode does not run.
@@ -103,18 +116,23 @@ def _snapshot(version: str, *, dry_run: bool) -> None:
     by, fleets = find_fleets(LOCAL, region=None, runtime=None)
     if any(fleet.releases.read(fleet.runtime, f"releases/{version}") is not None for fleet in fleets):
         raise refusal(version, LOCAL)
+    note = "" if fault is None else f", broken on purpose ({fault})"
     if dry_run:
-        click.echo(f"Would copy the scheduler's source to {directory.releases / version}")
+        click.echo(f"Would copy the scheduler's source to {directory.releases / version}{note}")
         return
-    snapshot = take_snapshot(checkout_root(), directory.releases, version)
+    snapshot = (
+        take_snapshot(checkout_root(), directory.releases, version)
+        if fault is None
+        else take_snapshot(checkout_root(), directory.releases, version, change=functools.partial(plant, fault=fault))
+    )
     release = Release(
         version=version,
         created_at=datetime.now(UTC).replace(microsecond=0),
         created_by=by,
-        scheduler_image=str(snapshot),
+        scheduler_image=f"{snapshot}{note}",
         commit=source_commit(checkout_root()),
     )
     for fleet in fleets:
         fleet.releases.create(fleet.runtime, f"releases/{version}", json.dumps(release.to_json()))
-        click.echo(f"{fleet.runtime}: release {version} is recorded")
+        click.echo(f"{fleet.runtime}: release {version} is recorded{note}")
     click.echo(f"To move to it: scripts/deploy-new-version.sh {LOCAL} {version}")
