@@ -285,6 +285,15 @@ def trial_alarms(deployment_id: str, runtime: str) -> tuple[str, str, str]:
     )
 
 
+def rollout_alarms(deployment_id: str, runtime: str) -> tuple[str, ...]:
+    """Names of the alarms that turn a rollout of the runtime back.
+
+    Not those on the whole fleet's failures: what fails already must not keep its own mend from being deployed.
+    """
+    fleet = fleet_name(deployment_id, runtime)
+    return (*trial_alarms(deployment_id, runtime), alarm_name(fleet, "no-instance"))
+
+
 def deployment_parameters(deployment_id: str) -> str:
     """SSM path above everything that a deployment keeps there."""
     return f"/sdfleet/{deployment_id}"
@@ -298,12 +307,3 @@ def ami_pipeline_name(deployment_id: str, runtime: str) -> str:
 def release_parameter(deployment_id: str, runtime: str, name: str) -> str:
     """SSM path, e.g. name = `image-version`."""
     return f"{deployment_parameters(deployment_id)}/{runtime}/{name}"
-def rollout_alarms(deployment_id: str, runtime: str) -> tuple[str, ...]:
-    """Names of the alarms that turn a rollout of the runtime back.
-
-    Not those on the whole fleet's failures: what fails already must not keep its own mend from being deployed.
-    """
-    fleet = fleet_name(deployment_id, runtime)
-    return (*trial_alarms(deployment_id, runtime), alarm_name(fleet, "no-instance"))
-
-

@@ -14,6 +14,7 @@ from typing import Any
 from sdfleet.domain.names import DEPLOYMENT_DIMENSION, METRIC_NAMESPACE
 
 _NOTHING: Mapping[str, float] = {}
+_NO_MORE: Mapping[str, str] = {}
 
 
 def of_deployment(deployment_id: str) -> dict[str, str]:
@@ -62,5 +63,5 @@ def embedded(
         **counts,
         **{name: round(value, 3) for name, value in seconds.items()},
         **dimensions,
-    }
         **also_by,
+    }
