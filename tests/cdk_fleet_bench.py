@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
-import gzip
+import io
 import json
+import tarfile
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -97,12 +98,18 @@ def plain(value: Any) -> str:
 
 
 def written_files(user_data: str) -> dict[str, str]:
-    """What a cloud-config document writes, by path."""
+    """What a cloud-config document brings, by path."""
     document = yaml.safe_load(user_data)
     files = {}
     for file in document["write_files"]:
         content = file["content"]
-        if file.get("encoding") == "gz+b64":
-            content = gzip.decompress(base64.b64decode(content)).decode()
-        files[file["path"]] = content
+        if file.get("encoding") == "b64":
+            files |= _unpacked(base64.b64decode(content))
+        else:
+            files[file["path"]] = content
     return files
+
+
+def _unpacked(archive: bytes) -> dict[str, str]:
+    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+        return {f"/{one.name}": read.read().decode() for one in files if (read := files.extractfile(one)) is not None}

@@ -1,14 +1,18 @@
-"""User data: what an instance is told by file, and, as long as no AMI brings them, the scripts and units that it runs.
+"""User data: what an instance is told by file, and, where no AMI is sure to bring them, scripts and units.
 
 The instance's containers are those of its own launch template's version: `pull.sh` reads their references from the
-instance's tags (`launch_template.py`). A release changes tags and AMI; the user data stays.
+instance's tags (`launch_template.py`). A release changes tags and AMI; the user data stays. So where no AMI is
+configured it brings scripts and units along, for the stock AMI; one of ours that a release names has its own, and
+those win.
 """
 
 from __future__ import annotations
 
 import base64
 import gzip
+import io
 import json
+import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,16 +27,22 @@ from sdfleet.environment import DeploymentEnvironment, SchedulerEnvironment
 FILES = Path(__file__).parent / "boot_files"
 _SCRIPTS = "/usr/local/lib/sdfleet"
 _UNITS = "/etc/systemd/system"
+_ARCHIVE = "/run/sdfleet-boot-files.tar.gz"
+_TARGET = "sdfleet.target"
 _SETTINGS = "/etc/sdfleet"
 #: What the scheduler's process runs as on the host: no user of the AMI's.
 SCHEDULER_UID = 10001
 MODEL_DIRECTORY = "/var/lib/sdfleet/models"
 #: The scheduler makes it once what a WebUI reads at its start alone is there (docs/models.md).
 SYNCED = f"{MODEL_DIRECTORY}/.synced"
+#: Where scripts and scheduler tell each other how the boot goes.
+BOOT_DIRECTORY = "/run/sdfleet"
 #: The scheduler is no root and in a container: a unit watches this file.
-_RESTART_COMMAND = "touch /run/sdfleet/restart-runtime"
+_RESTART_COMMAND = f"touch {BOOT_DIRECTORY}/restart-runtime"
 #: The launch hook waits longer: what went wrong is told before the instance ends.
 _REPORT_MARGIN_S = 60
+#: The scheduler knows more of a boot that takes too long than the script that watches it, and speaks before it.
+_SCHEDULER_MARGIN_S = _REPORT_MARGIN_S + 15
 #: EC2 takes no more (User Guide, "Run commands when you launch an EC2 instance"); before base64.
 MAX_USER_DATA_BYTES = 16 * 1024
 #: Second in the launch template's block devices; Nitro shows it under the volume's own name too.
@@ -48,8 +58,6 @@ class BootFile:
     path: str
     content: str
     permissions: str = "0644"
-    #: Without CDK tokens: may be compressed.
-    is_static: bool = False
 
 
 def scheduler_environment(config: Config, runtime: RuntimeConfig, *, deployment_id: str) -> SchedulerEnvironment:
@@ -63,6 +71,9 @@ def scheduler_environment(config: Config, runtime: RuntimeConfig, *, deployment_
         allowed_buckets=config.inputs.allowed_buckets,
         max_input_bytes=config.inputs.max_size_bytes,
         group_name=names.fleet_name(deployment_id, runtime.name),
+        launch_hook=names.launch_hook_name(deployment_id, runtime.name),
+        boot_directory=BOOT_DIRECTORY,
+        boot_patience_s=runtime.launch_hook_timeout.total_seconds() - _SCHEDULER_MARGIN_S,
         termination_hook=names.termination_hook_name(deployment_id, runtime.name),
         termination_hook_timeout_s=runtime.termination_hook_timeout.total_seconds(),
         link_lifetime_s=config.link_lifetime_s,
@@ -91,66 +102,76 @@ def settings_files(
         "LAUNCH_HOOK": names.launch_hook_name(deployment_id, runtime.name),
         "BOOT_PATIENCE_S": str(int(runtime.launch_hook_timeout.total_seconds()) - _REPORT_MARGIN_S),
         "LOG_GROUP": names.fleet_log_group(deployment_id, runtime.name),
+        "TABLE_NAME": environment.table_name,
+        "RUNTIME": runtime.name,
         "RUNTIME_PORT": str(runtime.server_port),
         "SCHEDULER_UID": str(SCHEDULER_UID),
         "WAIT_FOR": SYNCED if runtime.type is RuntimeType.SDWEBUI and config.model_bucket is not None else "",
         "DATA_VOLUME": DATA_VOLUME_DEVICE if runtime.fleet.volume.snapshot_id is not None else "",
     }
     # Every line as docker's --env-file takes it: nothing is quoted there.
-    return [
+    files = [
         BootFile(f"{_SETTINGS}/scheduler.env", _lines(scheduler), permissions="0600"),
         BootFile(f"{_SETTINGS}/instance.env", _lines(instance)),
-        BootFile(f"{_SETTINGS}/runtime.env", _lines(runtime.environment)),
-        BootFile(f"{_SETTINGS}/runtime-arguments", "".join(f"{one}\n" for one in runtime.arguments)),
-        BootFile(
-            f"{_SETTINGS}/cloudwatch-agent.json", json.dumps(_agent_settings(deployment_id, runtime)), is_static=True
-        ),
     ]
+    if runtime.type is not RuntimeType.TEST_PATTERN:
+        # By the second one its unit knows that there is a server to start.
+        files += [
+            BootFile(f"{_SETTINGS}/runtime.env", _lines(runtime.environment)),
+            BootFile(f"{_SETTINGS}/runtime-arguments", "".join(f"{one}\n" for one in runtime.arguments)),
+            BootFile(f"{_SETTINGS}/cloudwatch-agent.json", json.dumps(_agent_settings(deployment_id, runtime))),
+        ]
+    return files
 
 
 def baked_files() -> list[BootFile]:
-    """The same on every instance of every deployment: an AMI may bring them."""
+    """The same on every instance of every deployment: an AMI brings them, or user data."""
     return [
         BootFile(
             f"{_SCRIPTS if file.suffix == '.sh' else _UNITS}/{file.name}",
             file.read_text(encoding="utf-8"),
             permissions="0755" if file.suffix == ".sh" else "0644",
-            is_static=True,
         )
         for file in sorted(FILES.iterdir())
-        if file.suffix in (".sh", ".service", ".path")
+        if file.suffix in (".sh", ".service", ".path", ".target")
     ]
 
 
-def units(runtime: RuntimeConfig) -> list[str]:
-    """What is started, in words of systemd's."""
-    own = ["sdfleet-prepare.service", "sdfleet-scheduler.service", "sdfleet-report.service"]
-    if runtime.type is RuntimeType.TEST_PATTERN:
-        return own
-    return [*own, "sdfleet-runtime.service", "sdfleet-runtime-restart.path", "sdfleet-gpu-metrics.service"]
+def cloud_config(files: list[BootFile], *, baked: list[BootFile]) -> str:
+    """A cloud-config document: `files` are written, and what an instance is made of is started.
 
-
-def cloud_config(files: list[BootFile], start: list[str]) -> str:
-    """A cloud-config document: `files` are written, then the units `start` are enabled and started."""
-    document: dict[str, Any] = {
-        "write_files": [_written(file) for file in files],
-        "runcmd": [
+    `baked`: written where the AMI has not brought them; empty: it surely has.
+    """
+    written = [{"path": file.path, "permissions": file.permissions, "content": file.content} for file in files]
+    commands: list[list[str]] = []
+    if baked:
+        archive = {"path": _ARCHIVE, "permissions": "0600", "encoding": "b64", "content": _archive(baked)}
+        written.append(archive)
+        brought = f"{_SCRIPTS}/boot.sh"
+        commands += [
+            ["sh", "-c", f"test -e {brought} || tar --extract --gzip --directory / --file {_ARCHIVE}"],
             ["systemctl", "daemon-reload"],
-            # Not waited for: cloud-init would hold back whatever is ordered after it.
-            ["systemctl", "enable", "--now", "--no-block", *start],
-        ],
-    }
+            ["systemctl", "enable", _TARGET],
+        ]
+    # Not waited for: cloud-init would hold back whatever is ordered after it. An AMI's own has started by then.
+    commands.append(["systemctl", "start", "--no-block", _TARGET])
     # JSON is YAML. Tokens stand in strings, and what they become (names, ARNs, URLs) needs no escaping.
-    return "#cloud-config\n" + json.dumps(document, separators=(",", ":"))
+    return "#cloud-config\n" + json.dumps({"write_files": written, "runcmd": commands}, separators=(",", ":"))
 
 
-def _written(file: BootFile) -> dict[str, str]:
-    described = {"path": file.path, "permissions": file.permissions}
-    if not file.is_static:
-        return {**described, "content": file.content}
-    # No time stamp: the same files make the same template.
-    packed = gzip.compress(file.content.encode(), mtime=0)
-    return {**described, "encoding": "gz+b64", "content": base64.b64encode(packed).decode()}
+def _archive(files: list[BootFile]) -> str:
+    """In base64. The same files make the same text: no time stamps, no owners."""
+    packed = io.BytesIO()
+    with (
+        gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as compressed,
+        tarfile.open(fileobj=compressed, mode="w", format=tarfile.USTAR_FORMAT) as archive,
+    ):
+        for file in files:
+            entry = tarfile.TarInfo(file.path.lstrip("/"))
+            content = file.content.encode()
+            entry.size, entry.mode = len(content), int(file.permissions, 8)
+            archive.addfile(entry, io.BytesIO(content))
+    return base64.b64encode(packed.getvalue()).decode()
 
 
 def _lines(values: Mapping[str, str]) -> str:

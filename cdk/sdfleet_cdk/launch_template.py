@@ -119,7 +119,7 @@ class FleetLaunchTemplate(Construct):
 
     def _user_data(self, context: DeploymentContext, runtime: RuntimeConfig) -> str:
         files = boot.settings_files(context.config, runtime, context.environment, region=Stack.of(self).region)
-        text = boot.cloud_config([*files, *boot.baked_files()], boot.units(runtime))
+        text = boot.cloud_config(files, baked=[] if runtime.fleet.ami_id is not None else boot.baked_files())
         # Tokens become longer than they are here, by less than they are short of now: ARNs and URLs of 100 characters.
         longest = len(re.sub(r"\$\{Token\[[^]]*\]\}", "x" * 100, text).encode())
         if longest > boot.MAX_USER_DATA_BYTES:

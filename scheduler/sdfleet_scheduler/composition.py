@@ -33,6 +33,8 @@ from sdfleet.ports import Clock
 from sdfleet.telemetry import logs
 from sdfleet_scheduler.app import build_app
 from sdfleet_scheduler.attempts import Attempts
+from sdfleet_scheduler.boot import Boot
+from sdfleet_scheduler.boot_composition import build_boot
 from sdfleet_scheduler.circuit_breaker import CircuitBreaker
 from sdfleet_scheduler.dead_letters import DeadLetters
 from sdfleet_scheduler.drain import Drain
@@ -88,6 +90,8 @@ class Parts:
     closing: tuple[Callable[[], Awaitable[None]], ...]
     #: None: it is no group's instance.
     presence: Presence | None = None
+    #: None: nobody follows its way into service.
+    boot: Boot | None = None
     reporter: WorkReporter | None = None
 
 
@@ -126,6 +130,7 @@ async def compose(environ: Mapping[str, str]) -> Parts:
         is_busy=lambda: line.is_busy,
         breaker=CircuitBreaker(clock),
         has_its_files=lambda: models.is_synced,
+        prove=lambda: boot.prove(),
     )
     service = InstanceMetadata(metadata_client(environ.get(ENDPOINT_VARIABLE)))
     identity = await identify(service, fallback_instance_id=f"{socket.gethostname()}-{os.getpid()}")
@@ -158,6 +163,18 @@ async def compose(environ: Mapping[str, str]) -> Parts:
         runtime,
         on_fetched=switches.fetched,
         on_behind=lambda: _is_restarted(keeper),
+    )
+    boot = await build_boot(
+        environment=environment,
+        deployment=deployment,
+        served=served,
+        identity=identity,
+        service=service,
+        clients=clients,
+        clock=clock,
+        runtime=runtime,
+        models=models,
+        on_failed=lambda: drain.begin(Notice(NoticeKind.RUNTIME_HOPELESS, clock.now() + environment.drain_timeout)),
     )
     inputs = Inputs(environment=environment, deployment=deployment, artifacts=artifacts)
     settlement = Settlement(
@@ -228,9 +245,7 @@ async def compose(environ: Mapping[str, str]) -> Parts:
                 above_mib=environment.recycle_above_mib,
                 memory=runtime.memory_used if isinstance(runtime, ServedRuntime) else None,
             ),
-            on_hopeless=lambda: drain.begin(
-                Notice(NoticeKind.RUNTIME_HOPELESS, clock.now() + environment.drain_timeout)
-            ),
+            on_hopeless=lambda: _give_up(boot, drain, clock, environment),
             restart_after=environment.runtime_restart_after,
         )
     await models.start()
@@ -239,6 +254,7 @@ async def compose(environ: Mapping[str, str]) -> Parts:
         identity=identity,
         environment=environment,
         health=health,
+        boot=boot,
         drain=drain,
         watch=watch,
         lifecycle=lifecycle,
@@ -303,6 +319,12 @@ def _models(
         on_fetched=on_fetched,
         on_behind=on_behind,
     )
+
+
+def _give_up(boot: Boot, drain: Drain, clock: Clock, environment: SchedulerEnvironment) -> None:
+    """The runtime's server does not come back."""
+    boot.fail("The runtime's server does not become ready, restarted or not.")
+    drain.begin(Notice(NoticeKind.RUNTIME_HOPELESS, clock.now() + environment.drain_timeout))
 
 
 def _is_restarted(keeper: RuntimeKeeper | None) -> bool:

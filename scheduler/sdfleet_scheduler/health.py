@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from sdfleet.telemetry import logs
@@ -19,6 +19,10 @@ PROBE_WHEN_DOWN = timedelta(seconds=0.5)
 PROBE_WHEN_IDLE = timedelta(seconds=5)
 
 
+async def _needs_no_proof() -> bool:
+    return True
+
+
 class RuntimeHealth:
     def __init__(
         self,
@@ -28,9 +32,12 @@ class RuntimeHealth:
         is_busy: Callable[[], bool],
         breaker: CircuitBreaker,
         has_its_files: Callable[[], bool] = lambda: True,
+        prove: Callable[[], Awaitable[bool]] = _needs_no_proof,
         probe_when_down: timedelta = PROBE_WHEN_DOWN,
     ) -> None:
         """`is_busy`: whether a task is at the runtime; its own outcome tells more than a probe.
+
+        `prove`: what a runtime that says it is ready must do before it is believed.
 
         `has_its_files`: whether what the server must find at its start is there.
         """
@@ -42,6 +49,7 @@ class RuntimeHealth:
         self._is_busy = is_busy
         self._breaker = breaker
         self._has_its_files = has_its_files
+        self._prove = prove
         self._is_paused = False
 
     @property
@@ -92,7 +100,7 @@ class RuntimeHealth:
         while True:
             self._doubted.clear()
             if not self._is_busy():
-                is_ready = self._may_be_used() and await self._runtime.is_ready()
+                is_ready = self._may_be_used() and await self._runtime.is_ready() and await self._prove()
                 # What was said meanwhile is younger than the probe.
                 self._set(is_ready=is_ready and self._may_be_used() and not self._doubted.is_set())
             interval = PROBE_WHEN_IDLE if self.is_ready else self._probe_when_down

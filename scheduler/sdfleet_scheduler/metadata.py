@@ -40,12 +40,23 @@ class InstanceMetadata:
         self._requests: dict[str, httpx.Request] = {}
         self._token_until = 0.0
 
+    async def identity_document(self) -> str | None:
+        """What EC2 says of the instance at its launch, as JSON; None if there is none.
+
+        Raises:
+            ServiceUnavailable: the service does not answer.
+        """
+        return await self._read("dynamic/instance-identity/document")
+
     async def read(self, path: str) -> str | None:
         """The value at `/latest/meta-data/{path}`; None if there is none.
 
         Raises:
             ServiceUnavailable: the service does not answer.
         """
+        return await self._read(f"meta-data/{path}")
+
+    async def _read(self, path: str) -> str | None:
         try:
             answer = await self._get(path)
             if answer.status_code == httpx.codes.UNAUTHORIZED:
@@ -76,7 +87,7 @@ class InstanceMetadata:
         request = self._requests.get(path)
         if request is None:
             request = self._requests[path] = self._client.build_request(
-                "GET", f"/latest/meta-data/{path}", headers={"X-aws-ec2-metadata-token": self._token}
+                "GET", f"/latest/{path}", headers={"X-aws-ec2-metadata-token": self._token}
             )
         return await self._client.send(request)
 

@@ -15,7 +15,7 @@ from sdfleet.domain.task import JsonObject, RuntimeType, TaskType
 from sdfleet.errors import ServiceUnavailable
 from sdfleet.ports import ModelObject
 from sdfleet.telemetry import logs
-from sdfleet_scheduler.model_download import MODEL_UNAVAILABLE
+from sdfleet_scheduler.model_download import DISK_FULL, MODEL_UNAVAILABLE
 from sdfleet_scheduler.model_store import ModelsInUse, ModelStore
 from sdfleet_scheduler.runtimes.base import RuntimeFailure
 
@@ -69,6 +69,8 @@ class Models:
         self._retry_at_start = retry_at_start
         self._starting: asyncio.Task[None] | None = None
         self._is_synced = False
+        #: Why what the runtime starts with will not come; None: it may.
+        self.trouble: str | None = None
         #: Never let go: the server would not find them again if they were evicted and came back.
         self._kept: list[ModelsInUse] = []
 
@@ -195,6 +197,8 @@ class Models:
             return False
         except RuntimeFailure as failure:
             log.error("models.start_failed", reason=str(failure))
+            if failure.code == DISK_FULL:
+                self.trouble = str(failure)
             # What can never fit must not keep the instance from what can.
             return failure.kind is FailureKind.PERMANENT
         self._kept.append(held)

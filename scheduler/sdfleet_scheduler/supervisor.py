@@ -60,6 +60,8 @@ async def supervise(parts: Parts) -> None:
     }
     if parts.keeper is not None:
         works["runtime_keeper"] = parts.keeper.watch()
+    if parts.boot is not None:
+        works["boot"] = parts.boot.run()
     if parts.presence is not None:
         works["presence"] = parts.presence.run()
     if parts.reporter is not None:
@@ -68,7 +70,8 @@ async def supervise(parts: Parts) -> None:
     log.info("scheduler.started", release=parts.identity.release, port=parts.environment.port)
     try:
         await _run_until_drained(parts, tasks)
-        if parts.keeper is not None and parts.keeper.is_hopeless:
+        is_hopeless = parts.keeper is not None and parts.keeper.is_hopeless
+        if is_hopeless or (parts.boot is not None and parts.boot.failure is not None):
             await parts.lifecycle.ask_for_replacement()
         # Not a moment earlier: the group ends the instance then, and with it whatever is not settled.
         await parts.lifecycle.complete()

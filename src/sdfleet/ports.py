@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 # Named here and not used: a function loads the parts of the domain that it works with.
 if TYPE_CHECKING:
+    from sdfleet.domain.boot_record import BootRecord
     from sdfleet.domain.instance_refresh import Action, Observed
     from sdfleet.domain.release import Release
     from sdfleet.domain.rollout_record import RolloutHistory
@@ -342,6 +343,18 @@ class ScalerSchedule(Protocol):
     def switch_on(self) -> None: ...
 
     def switch_off(self) -> None: ...
+
+
+class BootRecords(Protocol):
+    """How the boots of a release in a fleet end; kept for some weeks after the last one."""
+
+    def load(self, runtime: str, release: str) -> BootRecord: ...
+
+    def failed(self, runtime: str, release: str, *, instance_id: str, reason: str, now: datetime) -> None:
+        """Count a boot that made no picture; nothing happens if this instance was the last that was counted."""
+
+    def completed(self, runtime: str, release: str, *, boot_s: float, now: datetime) -> None:
+        """Note how long a boot took; none has failed since."""
 
 
 @dataclass(frozen=True)

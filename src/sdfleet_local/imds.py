@@ -6,12 +6,13 @@ import json
 import secrets
 import threading
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 _TOKEN_PATH = "/latest/api/token"  # noqa: S105  a path
 _METADATA_PATH = "/latest/meta-data/"
+_DOCUMENT_PATH = "/latest/dynamic/instance-identity/document"
 _TTL_HEADER = "X-aws-ec2-metadata-token-ttl-seconds"
 _TOKEN_HEADER = "X-aws-ec2-metadata-token"  # noqa: S105  a header
 _MAX_TTL_S = 21_600
@@ -32,6 +33,14 @@ class InstanceMetadata:
     #: When EC2 takes the instance away; None while nobody announced it.
     interruption_at: datetime | None = None
     rebalance_noticed_at: datetime | None = None
+    launched_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def identity_document(self) -> str:
+        """EC2 User Guide, "Retrieve the instance identity document", as far as it means something here."""
+        # EC2's has whole seconds; a local boot is over in one.
+        pending = self.launched_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return json.dumps({"instanceId": self.instance_id, "region": self.region, "pendingTime": pending})
 
     def value_at(self, path: str) -> str | None:
         """The value at `/latest/meta-data/{path}`; None where EC2 answers 404."""
@@ -105,8 +114,11 @@ def _handler_for(metadata: InstanceMetadata, tokens: set[str]) -> type[BaseHTTPR
             if self.headers.get(_TOKEN_HEADER) not in tokens:
                 self._answer(HTTPStatus.UNAUTHORIZED)
                 return
-            inside = self.path.startswith(_METADATA_PATH)
-            value = metadata.value_at(self.path.removeprefix(_METADATA_PATH).rstrip("/")) if inside else None
+            value = None
+            if self.path == _DOCUMENT_PATH:
+                value = metadata.identity_document
+            elif self.path.startswith(_METADATA_PATH):
+                value = metadata.value_at(self.path.removeprefix(_METADATA_PATH).rstrip("/"))
             if value is None:
                 self._answer(HTTPStatus.NOT_FOUND)
             else:

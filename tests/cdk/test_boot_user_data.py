@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from cdk_fleet_bench import WEBUI, fleet_template, written_files
+from cdk_fleet_bench import WEBUI, fleet_template, with_fleet, written_files
+from sdfleet.domain import names
 from sdfleet.environment import DeploymentEnvironment, SchedulerEnvironment
 from sdfleet_cdk import boot
 
@@ -79,9 +80,9 @@ def test_the_runtimes_container_is_published_on_loopback_and_cut_from_the_metada
     runtime = files["/usr/local/lib/sdfleet/runtime.sh"]
     assert '--network sdfleet --publish "127.0.0.1:$RUNTIME_PORT:$RUNTIME_PORT"' in runtime
     assert "--network host" not in runtime
-    prepare = files["/usr/local/lib/sdfleet/prepare.sh"]
-    assert "once DOCKER-USER -i sdfleet0 -d 169.254.0.0/16 -j DROP" in prepare
-    assert "once INPUT -i sdfleet0 -m conntrack --ctstate NEW -j DROP" in prepare
+    isolate = files["/usr/local/lib/sdfleet/isolate.sh"]
+    assert "once DOCKER-USER -i sdfleet0 -d 169.254.0.0/16 -j DROP" in isolate
+    assert "once INPUT -i sdfleet0 -m conntrack --ctstate NEW -j DROP" in isolate
 
 
 def test_the_schedulers_container_has_the_hosts_network_and_no_privilege() -> None:
@@ -90,18 +91,54 @@ def test_the_schedulers_container_has_the_hosts_network_and_no_privilege() -> No
         assert words in scheduler
 
 
-def test_every_unit_that_is_started_is_written() -> None:
+def test_every_unit_of_the_target_is_brought() -> None:
+    files = written_files(fleet_template().user_data())
+    target = files["/etc/systemd/system/sdfleet.target"]
+    wanted = {word for line in target.splitlines() if line.startswith("Wants=") for word in line[6:].split()}
+    assert {f"/etc/systemd/system/{unit}" for unit in wanted} <= files.keys()
+    assert "sdfleet-runtime.service" in wanted
+    assert yaml.safe_load(fleet_template().user_data())["runcmd"][-1][-1] == "sdfleet.target"
+
+
+def test_an_ami_that_brings_scripts_and_units_leaves_the_settings_to_user_data() -> None:
+    template = fleet_template(modelsRuntime=with_fleet(amiId="ami-0123456789abcdef0"))
+    document = yaml.safe_load(template.user_data())
+    assert {str(Path(file["path"]).parent) for file in document["write_files"]} == {"/etc/sdfleet"}
+    assert document["runcmd"] == [["systemctl", "start", "--no-block", "sdfleet.target"]]
+
+
+def test_what_the_ami_has_brought_wins_over_user_data() -> None:
     document = yaml.safe_load(fleet_template().user_data())
-    started = [word for word in document["runcmd"][-1] if word.startswith("sdfleet-")]
-    paths = {file["path"] for file in document["write_files"]}
-    assert {f"/etc/systemd/system/{unit}" for unit in started} <= paths
-    assert "sdfleet-runtime.service" in started
+    unpack = document["runcmd"][0]
+    assert unpack[:2] == ["sh", "-c"]
+    assert unpack[2].startswith("test -e /usr/local/lib/sdfleet/boot.sh || tar ")
+
+
+def test_scheduler_script_and_hook_give_a_boot_up_in_this_order() -> None:
+    hooks = fleet_template().one("AWS::AutoScaling::AutoScalingGroup")["LifecycleHookSpecificationList"]
+    scheduler = SchedulerEnvironment.from_env(_environ())
+    assert scheduler.launch_hook == hooks[0]["LifecycleHookName"]
+    assert scheduler.boot_directory == boot.BOOT_DIRECTORY
+    assert scheduler.boot_patience_s is not None
+    assert scheduler.boot_patience_s < int(_instance_settings()["BOOT_PATIENCE_S"]) < hooks[0]["HeartbeatTimeout"]
+
+
+def test_the_scripts_count_in_the_record_that_the_scheduler_writes() -> None:
+    settings = _instance_settings()
+    assert settings["TABLE_NAME"]
+    script = (boot.FILES / "give-up.sh").read_text()
+    assert f"boots/{settings['RUNTIME']}/9.9" == names.boots_key("sdruntime", "9.9")
+    assert "boots/$RUNTIME/$release" in script
+    assert f'"Namespace": "{names.METRIC_NAMESPACE}"' in script
+    assert f'"Name": "{names.BOOTS_FAILED}"' in script
+    assert f'"{names.BOOTS_FAILED}": 1' in script
 
 
 def test_the_test_pattern_needs_no_server() -> None:
     template = fleet_template(modelsRuntime=[{"name": "pattern", "type": "test_pattern"}])
-    document = yaml.safe_load(template.user_data())
-    assert "sdfleet-runtime.service" not in document["runcmd"][-1]
+    files = written_files(template.user_data())
+    assert "/etc/sdfleet/runtime-arguments" not in files
+    assert "ConditionPathExists=/etc/sdfleet/runtime-arguments" in files["/etc/systemd/system/sdfleet-runtime.service"]
 
 
 def test_a_servers_arguments_are_handed_over_one_a_line() -> None:
@@ -133,7 +170,7 @@ def test_the_scripts_pass_shellcheck(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd")
 def test_systemd_knows_every_word_of_the_units(tmp_path: Path) -> None:
-    units = _files_on(tmp_path, ".service", ".path")
+    units = _files_on(tmp_path, ".service", ".path", ".target")
     for unit in units:
         # What it would execute is not on this machine.
         text = Path(unit).read_text()

@@ -176,7 +176,7 @@ def test_nobody_gets_in_by_ssh() -> None:
                 "autoscaling:SetInstanceHealth",
             ],
         ),
-        ("Records", ["dynamodb:GetItem", "dynamodb:PutItem"]),
+        ("Records", ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]),
         ("Notices", "sns:Publish"),
     ],
 )

@@ -1,18 +1,19 @@
 #!/bin/bash
 # The runtime's container: not trusted. A bridge of its own, published on loopback only; models to read.
 set -euo pipefail
-# shellcheck source=cdk/sdfleet_cdk/boot_files/metadata.sh
-source /usr/local/lib/sdfleet/metadata.sh
-# shellcheck source=/dev/null
-source /etc/sdfleet/instance.env
+# shellcheck source=cdk/sdfleet_cdk/boot_files/boot.sh
+source /usr/local/lib/sdfleet/boot.sh
 
+mark runtime_image begin
 image=$(/usr/local/lib/sdfleet/pull.sh sdfleet-runtime-image)
 docker rm --force sdfleet-runtime >/dev/null 2>&1 || true
+mark runtime_image end
 gpus=()
 if command -v nvidia-smi >/dev/null; then
   gpus=(--gpus all)
 fi
 mapfile -t arguments </etc/sdfleet/runtime-arguments
+mark runtime begin
 exec docker run --rm --name sdfleet-runtime --network sdfleet --publish "127.0.0.1:$RUNTIME_PORT:$RUNTIME_PORT" \
   --cap-drop NET_RAW --security-opt no-new-privileges --shm-size 1g "${gpus[@]}" \
   --env-file /etc/sdfleet/runtime.env \

@@ -1,13 +1,14 @@
 #!/bin/bash
 # The api-scheduler's container: trusted, on the host's network, without any privilege.
 set -euo pipefail
-# shellcheck source=cdk/sdfleet_cdk/boot_files/metadata.sh
-source /usr/local/lib/sdfleet/metadata.sh
-# shellcheck source=/dev/null
-source /etc/sdfleet/instance.env
+# shellcheck source=cdk/sdfleet_cdk/boot_files/boot.sh
+source /usr/local/lib/sdfleet/boot.sh
 
+mark scheduler_image begin
 image=$(/usr/local/lib/sdfleet/pull.sh sdfleet-scheduler-image)
 docker rm --force sdfleet-scheduler >/dev/null 2>&1 || true
+mark scheduler_image end
+mark scheduler begin
 exec docker run --rm --name sdfleet-scheduler --network host \
   --read-only --user "$SCHEDULER_UID:$SCHEDULER_UID" --cap-drop ALL --security-opt no-new-privileges \
   --env-file /etc/sdfleet/scheduler.env \

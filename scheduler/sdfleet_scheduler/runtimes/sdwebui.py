@@ -97,6 +97,9 @@ class SdWebUiRuntime:
         self._last_state: ServerState | None = None
         #: A job that could not be stopped still has the server; cleared by a proof.
         self._is_stuck = False
+        #: Why the server could not prove itself, and how often in a row.
+        self.proof_failure: RuntimeFailure | None = None
+        self.proofs_failed = 0
         #: Only another process can do more jobs; cleared by a proof.
         self._is_broken = False
         self._arrived: frozenset[ModelKind] = frozenset()
@@ -142,7 +145,9 @@ class SdWebUiRuntime:
             self._loading.end(request.checkpoint, None, first_step_at=None)
         except RuntimeFailure as failure:
             log.warning("runtime.proof_failed", code=failure.code, reason=str(failure))
+            self.proof_failure, self.proofs_failed = failure, self.proofs_failed + 1
             return False
+        self.proof_failure, self.proofs_failed = None, 0
         return True
 
     async def loaded_model(self) -> str | None:

@@ -39,6 +39,10 @@ BACKLOG_PER_INSTANCE = "BacklogPerInstance"
 QUEUED_SECONDS = "QueuedSeconds"
 #: Releases that the fast scaler launches no more of, because they die at boot; once for each look.
 BOOT_FAILURES = "BootFailures"
+#: Per fleet: instances that made their first picture, those that gave up before, and the seconds from launch to it.
+BOOTS_COMPLETED = "BootsCompleted"
+BOOTS_FAILED = "BootsFailed"
+BOOT_SECONDS = "BootSeconds"
 #: Counts per deployment. A callback's failed try comes again; a failed callback is over.
 SWEPT_TASKS = "SweptTasks"
 REQUESTS_ACCEPTED = "RequestsAccepted"
@@ -206,6 +210,16 @@ def wake_topic_name(deployment_id: str) -> str:
 def scaler_schedule_name(deployment_id: str) -> str:
     """Name of the rule that calls the fast scaler every minute, while there is something to decide."""
     return f"{deployment_id}-fleet-scaler"
+
+
+def boot_phase_metric(phase: str) -> str:
+    """Metric of one phase of a boot, in seconds: `scheduler_image` → `BootSchedulerImageSeconds`."""
+    return f"Boot{camel_case(phase.replace('_', '-'))}Seconds"
+
+
+def boots_key(runtime: str, release: str) -> str:
+    """Table key of how the boots of a release in a fleet end (boot_files/give-up.sh makes it too)."""
+    return f"boots/{runtime}/{release}"
 
 
 def spot_prices_key(instance_type: str) -> str:
