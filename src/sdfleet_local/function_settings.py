@@ -20,7 +20,10 @@ class FunctionSettings:
     submissions: QueueAddress
     callbacks: QueueAddress
     rollout_events: QueueAddress
+    wakes: QueueAddress
     dead_letter_queues: tuple[QueueAddress, ...]
+    #: Of the fast scaler's schedule; None: no fleet has it.
+    scaler_every_s: float | None = None
 
     def to_env(self) -> dict[str, str]:
         return {_VARIABLE: json.dumps(asdict(self))}
@@ -34,6 +37,7 @@ class FunctionSettings:
                 "submissions": QueueAddress(**fields["submissions"]),
                 "callbacks": QueueAddress(**fields["callbacks"]),
                 "rollout_events": QueueAddress(**fields["rollout_events"]),
+                "wakes": QueueAddress(**fields["wakes"]),
                 "dead_letter_queues": tuple(QueueAddress(**one) for one in fields["dead_letter_queues"]),
             }
         )

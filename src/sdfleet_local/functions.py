@@ -19,12 +19,15 @@ from sdfleet_lambdas import (
     callbacks,
     composition,
     dead_letters,
+    fleet_scaler,
     rollout_recorder,
+    scaler_services,
     spot_prices,
     submission,
     sweeper,
 )
 from sdfleet_local.event_sources import EventSources, QueueSource, Schedule
+from sdfleet_local.fleet_scaler import in_background, while_on
 from sdfleet_local.function_settings import FunctionSettings
 from sdfleet_local.gateway import Gateway, GatewaySettings
 from sdfleet_local.plan import REGION
@@ -64,6 +67,17 @@ def event_sources(settings: FunctionSettings, clients: Clients) -> EventSources:
         Schedule("rollout-recorder", RECORD_ROLLOUTS_EVERY, rollout_recorder.handler),
         Schedule("spot-prices", RECORD_EVERY, spot_prices.handler, first_after=SWEEP_EVERY),
     ]
+    if settings.scaler_every_s is not None:
+        queues.append(
+            QueueSource(
+                SqsTaskQueue(clients.sqs, settings.wakes.url),
+                settings.wakes.arn,
+                REGION,
+                in_background(fleet_scaler.handler),
+            )
+        )
+        every = timedelta(seconds=settings.scaler_every_s)
+        schedules.append(Schedule("fleet-scaler", every, while_on(in_background(fleet_scaler.handler), clients.events)))
     return EventSources(queues, schedules)
 
 
@@ -73,6 +87,8 @@ def main() -> None:
     # A cold start of nearly a second, out of the first caller's way.
     composition.services()
     gateway = Gateway(GatewaySettings(settings.api_key, settings.rate, settings.burst), api.handler)
+    if settings.scaler_every_s is not None:
+        scaler_services.scaler_services()
     sources = event_sources(settings, Clients())
     sources.start()
     uvicorn.run(

@@ -50,6 +50,7 @@ class LocalGroup:
         templates: Templates,
         launcher: Launcher,
         clock: Clock,
+        minimum: int = 0,
         maximum: int = MAX_SIZE,
         scaling: DynamicScaling | None = None,
         suspended: Sequence[Process] = (),
@@ -70,7 +71,7 @@ class LocalGroup:
         self._configuration = configuration
         self.scaling = DynamicScaling() if scaling is None else scaling
         self._suspensions = Suspensions(suspended)
-        self._sizes = Sizes(capacity, maximum=maximum)
+        self._sizes = Sizes(capacity, minimum, maximum)
         self._clock = clock
         self._read_alarms = read_alarms
         self._on_event = on_event

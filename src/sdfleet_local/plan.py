@@ -9,7 +9,7 @@ from typing import Any
 
 from sdfleet.domain import scaling
 from sdfleet.domain.task import DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT, RuntimeType
-from sdfleet.environment import SchedulerEnvironment
+from sdfleet.environment import ScaledFleetEnvironment, SchedulerEnvironment
 
 DEPLOYMENT_ID = "local"
 #: What every instance runs until something rolls out another.
@@ -30,6 +30,11 @@ class PlannedScaling:
     idle_after_s: int = int(scaling.DEFAULT_IDLE_AFTER.total_seconds())
     warmup_s: int = int(scaling.DEFAULT_WARM_UP.total_seconds())
     max_instances: int = 5
+    #: Decide within seconds, and not by alarms alone; the rest is what that aims at (`ScaledFleetEnvironment`).
+    has_fast_scaler: bool = True
+    target_queue_s: int = ScaledFleetEnvironment.target_queue_s
+    surplus_after_s: int = ScaledFleetEnvironment.surplus_after_s
+    most_boot_failures: int = ScaledFleetEnvironment.most_boot_failures
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> PlannedScaling:
@@ -57,7 +62,7 @@ class PlannedRuntime:
 @dataclass(frozen=True)
 class LocalPlan:
     runtimes: tuple[PlannedRuntime, ...]
-    #: Of each runtime's group; 0: it starts at zero and scales by its policies, otherwise it stays as large as it is.
+    #: Of each runtime's group at first. It scales if that is 0 or if it has a minimum, otherwise it stays so large.
     instances: int
     #: Where the API listens.
     port: int
@@ -80,8 +85,14 @@ class LocalPlan:
     start_patience_s: float = 60.0
     #: What one of CloudWatch's minutes takes here, and warm-up and cooldown in proportion: a tenth.
     scaling_minute_s: float = 6.0
+    #: The least of a group that scales. None: 0, or `instances` for ever.
+    min_instances: int | None = None
     #: What the embedded endpoint's calls take, by service, in milliseconds (`aws_latency`).
     aws_latency_ms: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def scales(self) -> bool:
+        return self.instances == 0 or self.min_instances is not None
 
     def reads_models(self, runtime: PlannedRuntime) -> bool:
         """Whether the model bucket's files are fetched for the user's own server."""

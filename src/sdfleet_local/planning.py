@@ -23,6 +23,10 @@ class LocalOptions:
     runtime_name: str | None = None
     aws_latency_ms: Mapping[str, float] = field(default_factory=dict)
     scaling_minute_s: float = LocalPlan.scaling_minute_s
+    #: None: the group stays at `instances`, unless that is 0.
+    min_instances: int | None = None
+    #: None: as configured.
+    has_fast_scaler: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ def plan_deployment(config: Config, options: LocalOptions) -> Planned:
                     f"{options.runtime_name or configured.name}: test pictures instead of {configured.type};"
                     " --runtime-type and --runtime-url use your own server"
                 )
+        if options.has_fast_scaler is not None:
+            planned = replace(planned, scaling=replace(planned.scaling, has_fast_scaler=options.has_fast_scaler))
         runtimes.append(replace(planned, name=options.runtime_name or planned.name))
     throttle = config.api_gateway.throttle
     plan = LocalPlan(
@@ -66,6 +72,7 @@ def plan_deployment(config: Config, options: LocalOptions) -> Planned:
         instance_types=tuple(sorted({one for runtime in config.runtimes for one in runtime.fleet.instance_types})),
         aws_latency_ms=options.aws_latency_ms,
         scaling_minute_s=options.scaling_minute_s,
+        min_instances=options.min_instances,
     )
     return Planned(plan, tuple(notes))
 
@@ -103,5 +110,9 @@ def _on_test_pattern(configured: RuntimeConfig) -> PlannedRuntime:
             idle_after_s=configured.fleet.scaling.cooldown_s,
             warmup_s=configured.fleet.scaling.warmup_s,
             max_instances=configured.fleet.max_size,
+            has_fast_scaler=configured.fleet.scaling.fast_scaler,
+            target_queue_s=configured.fleet.scaling.target_queue_s,
+            surplus_after_s=configured.fleet.scaling.surplus_idle_s,
+            most_boot_failures=configured.fleet.scaling.most_boot_failures,
         ),
     )

@@ -47,6 +47,9 @@ class Resources:
     callbacks: QueueAddress
     #: To the recorder of rollouts; EventBridge's rule in the cloud.
     rollout_events: QueueAddress
+    #: To the fast scaler; its topic's subscription is the function itself in the cloud.
+    wakes: QueueAddress
+    wake_topic_arn: str
     #: Of the fleets and of the submissions.
     dead_letter_queues: tuple[QueueAddress, ...]
 
@@ -72,6 +75,9 @@ def provision(clients: Clients, runtimes: Sequence[PlannedRuntime], *, model_buc
     _subscribe(clients, result_topic, callbacks, FILTER_POLICY, is_raw=False)
 
     rollout_events, _ = _queue_pair(clients, f"{DEPLOYMENT_ID}-rollout-events")
+    wake_topic = clients.sns.create_topic(Name=names.wake_topic_name(DEPLOYMENT_ID))["TopicArn"]
+    wakes, _ = _queue_pair(clients, names.wake_topic_name(DEPLOYMENT_ID))
+    _subscribe(clients, wake_topic, wakes, {}, is_raw=True)
 
     table_name = names.table_name(DEPLOYMENT_ID)
     clients.dynamodb.create_table(**table_definition(table_name))
@@ -90,7 +96,15 @@ def provision(clients: Clients, runtimes: Sequence[PlannedRuntime], *, model_buc
         runtimes=tuple(environments),
         model_bucket=model_bucket,
     )
-    return Resources(deployment, submissions, callbacks, rollout_events, (*dead_letter_queues, dead_submissions))
+    return Resources(
+        deployment,
+        submissions,
+        callbacks,
+        rollout_events,
+        wakes,
+        wake_topic,
+        (*dead_letter_queues, dead_submissions),
+    )
 
 
 def launch_template(clients: Clients, runtime: str) -> dict[str, Any]:

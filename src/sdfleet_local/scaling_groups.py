@@ -65,10 +65,11 @@ class GroupBuilder:
                 templates=templates,
                 launcher=launcher,
                 clock=self.clock,
+                minimum=self.plan.min_instances or 0,
                 maximum=max(self.plan.instances, planned[runtime.name].scaling.max_instances),
                 scaling=self._scaling(planned[runtime.name].scaling),
                 # So many instances were asked for.
-                suspended=(Process.ALARM_NOTIFICATION,) if self.plan.instances else (),
+                suspended=() if self.plan.scales else (Process.ALARM_NOTIFICATION,),
                 read_alarms=alarms.read,
                 on_event=tell,
                 # What a boot may take here; Auto Scaling itself would try for an hour.

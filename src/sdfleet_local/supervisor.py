@@ -27,6 +27,7 @@ from sdfleet_local.autoscaling_api import AutoScalingServer
 from sdfleet_local.aws_latency import write_latencies
 from sdfleet_local.child import Child
 from sdfleet_local.control import ControlServer, ControlTarget
+from sdfleet_local.fleet_scaler import create_rule, has_fast_scaler, scaler_environment
 from sdfleet_local.function_settings import FunctionSettings
 from sdfleet_local.groups import Groups
 from sdfleet_local.loopback import free_port, listens
@@ -117,13 +118,21 @@ class Supervisor:
 
         count = self._plan.instances * len(self._plan.runtimes)
         self._progress.step(f"API and {count} instance{'' if count == 1 else 's'}")
+        scaled = scaler_environment(self._plan, resources)
+        if scaled.fleets:
+            create_rule(clients)
         api_key = secrets.token_urlsafe(30)
         self._functions_environment = {
             **environment,
             **resources.deployment.to_env(),
             **HandlerEnvironment(
-                self._plan.waiting_cap, self._plan.link_lifetime_s, callback_hosts=self._plan.allowed_hosts
+                self._plan.waiting_cap,
+                self._plan.link_lifetime_s,
+                callback_hosts=self._plan.allowed_hosts,
+                wake_topic_arn=resources.wake_topic_arn,
+                scaled_runtimes=tuple(fleet.runtime for fleet in scaled.fleets),
             ).to_env(),
+            **scaled.to_env(),
             **CallbackEnvironment(
                 DEPLOYMENT_ID, resources.callbacks.url, named_hosts=self._plan.allowed_hosts
             ).to_env(),
@@ -181,6 +190,8 @@ class Supervisor:
             submissions=resources.submissions,
             callbacks=resources.callbacks,
             rollout_events=resources.rollout_events,
+            wakes=resources.wakes,
+            scaler_every_s=self._plan.scaling_minute_s if has_fast_scaler(self._plan) else None,
             dead_letter_queues=resources.dead_letter_queues,
         )
 

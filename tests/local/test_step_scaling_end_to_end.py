@@ -22,7 +22,7 @@ PATIENCE_S = 120.0
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     root = tmp_path_factory.mktemp("a checkout")
     # A minute of CloudWatch in a second: five of them without a task end an instance.
-    started = RunningService.start(root, "--instances", "0", "--scaling-minute", "1")
+    started = RunningService.start(root, "--instances", "0", "--no-fast-scaler", "--scaling-minute", "1")
     try:
         yield started
     finally:

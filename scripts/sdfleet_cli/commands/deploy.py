@@ -73,6 +73,17 @@ MAX_INSTANCES = 32
     help="With --local: instances of each runtime's group, fixed; 0: from zero to fleet.maxSize by its queue.",
 )
 @click.option(
+    "--min-instances",
+    type=click.IntRange(0, MAX_INSTANCES),
+    help="With --local: the groups are not fixed but scale by their queues, from this to fleet.maxSize.",
+)
+@click.option(
+    "--fast-scaler/--no-fast-scaler",
+    "has_fast_scaler",
+    default=None,
+    help="With --local: decide within seconds, or by alarms alone.  [default: fleet.scaling.fastScaler]",
+)
+@click.option(
     "--scaling-minute",
     "scaling_minute_s",
     type=click.FloatRange(0.5, 60),
@@ -114,6 +125,8 @@ def deploy(
     no_picture: bool,
     redo: tuple[str, ...],
     instances: int,
+    min_instances: int | None,
+    has_fast_scaler: bool | None,
     runtime_url: str | None,
     port: int,
     aws_latency_ms: dict[str, float],
@@ -133,7 +146,15 @@ def deploy(
         kind = None if runtime_type is None else RuntimeType(runtime_type)
         _check_together(kind, runtime_url)
         options = LocalOptions(
-            instances, port or free_port(), kind, runtime_url, runtime_name, aws_latency_ms, scaling_minute_s
+            instances,
+            port or free_port(),
+            kind,
+            runtime_url,
+            runtime_name,
+            aws_latency_ms,
+            scaling_minute_s,
+            min_instances,
+            has_fast_scaler,
         )
         with plain_errors():
             _deploy_here(options, config_file, is_dry=dry_run)
@@ -157,7 +178,9 @@ def deploy(
             deploy_to_account(request)
 
 
-_ONLY_HERE = ("instances", "scaling_minute_s", "runtime_url", "port", "aws_latency_ms")
+_ONLY_HERE = (
+    "instances", "min_instances", "has_fast_scaler", "scaling_minute_s", "runtime_url", "port", "aws_latency_ms",
+)  # fmt: skip
 _ONLY_ON_AN_ACCOUNT = (
     "deployment_id", "stack_name", "region", "bucket", "snapshot", "is_built_on_aws", "base_model", "no_base_model",
     "no_picture", "redo",
@@ -216,7 +239,8 @@ def _intentions(plan: LocalPlan) -> str:
     for runtime in plan.runtimes:
         server = f" at {runtime.url}" if runtime.url else ""
         model = f", model {runtime.model_filename}" if runtime.model_filename else ""
-        count = plan.instances or "0 to 1"
+        most = max(plan.instances, runtime.scaling.max_instances)
+        count = f"{plan.min_instances or 0} to {most}" if plan.scales else plan.instances
         lines.append(f"  {runtime.name}: {count} instance(s) on {runtime.type}{server}{model}")
     return "\n".join(lines)
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from sdfleet.config.section import AmiId, InstanceType, Section, SnapshotId, ZoneName
-from sdfleet.domain import scaling
+from sdfleet.domain import fleet_observation, scaling
 
 #: Two sizes of each: price-capacity-optimized needs several pools to choose from.
 DEFAULT_INSTANCE_TYPES = ("g5.xlarge", "g6.xlarge", "g4dn.xlarge", "g5.2xlarge", "g6.2xlarge", "g4dn.2xlarge")
@@ -55,6 +55,22 @@ class ScalingConfig(Section):
     more."""
     fast_scaler: bool = True
     """Decide within seconds from the queue itself. false: alarms only, which see an idle queue after 1 to 3 minutes."""
+    target_queue_s: int = Field(default=int(fleet_observation.DEFAULT_TARGET_QUEUE.total_seconds()), ge=1, le=86_400)
+    """Fast scaler: seconds within which what waits is worked off, once new instances have booted. Less is dearer."""
+    surplus_idle_s: int = Field(default=int(fleet_observation.DEFAULT_SURPLUS_AFTER.total_seconds()), ge=5, le=3600)
+    """Fast scaler: seconds after which an idle instance goes, as long as it is not the last one; that one stays for
+    cooldownS."""
+    most_boot_failures: int = Field(default=fleet_observation.DEFAULT_MOST_BOOT_FAILURES, ge=1, le=100)
+    """Fast scaler: instances in a row that die at boot before no more are launched, but for one every ten minutes."""
+    on_demand_fallback_s: int | None = Field(
+        default=int(fleet_observation.DEFAULT_FALLBACK_AFTER.total_seconds()), ge=60, le=86_400
+    )
+    """Fast scaler: seconds without the Spot instances that were asked for, after which On-Demand stands in for those
+    that are missing. null: never."""
+    on_demand_return_s: int = Field(
+        default=int(fleet_observation.DEFAULT_RETURN_AFTER.total_seconds()), ge=300, le=86_400
+    )
+    """Fast scaler: seconds after which Spot is tried again; sooner when nothing waits."""
     gpu_utilisation_target: int | None = Field(default=None, ge=10, le=95)
     """Percent: also keep the fleet's mean GPU utilisation near it. null: by the queue alone, which is enough for
     most."""
