@@ -17,6 +17,12 @@ from sdfleet_cdk.app import add_stacks, foundation_stack_name
 
 WEBUI: Mapping[str, Any] = {"name": "sdruntime", "type": "sdwebui", "modelFilename": "v1-5.safetensors"}
 COMFYUI: Mapping[str, Any] = {"name": "comfy-flow", "type": "comfyui"}
+NEURON: Mapping[str, Any] = {
+    "name": "chips",
+    "type": "custom",
+    "images": {"runtime": "registry.example.com/neuron:1"},
+    "fleet": {"instanceTypes": ["inf2.xlarge"]},
+}
 
 #: By what is special about them.
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
@@ -37,6 +43,11 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     # As `./deploy.sh --local` makes it.
     "local": {"region": "us-east-1", "stackName": "local", "modelsRuntime": [dict(WEBUI), dict(COMFYUI)]},
     "no-api": {"region": "us-west-2", "api": False, "outputs": {"bucketName": "my-pictures", "cdn": False}},
+    "image-pipeline": {
+        "region": "us-west-2",
+        "modelsRuntime": [dict(WEBUI), dict(NEURON)],
+        "imagePipeline": {"enabled": True, "instanceType": "g6.xlarge"},
+    },
 }
 
 

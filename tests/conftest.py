@@ -1,4 +1,4 @@
-"""Fixtures of more than one suite."""
+"""Fixtures of more than one suite, and which tests run in one process."""
 
 from __future__ import annotations
 
@@ -7,6 +7,29 @@ from collections.abc import Iterator
 import pytest
 
 from running_service import RunningService
+
+#: What takes longest comes first, so that no process ends long after the other.
+FIRST = ("cdk", "local", "chaos", "scripts", "contract")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In a process beside others (pytest-xdist): tests that share something costly stay together, else a file does."""
+    if not hasattr(config, "workerinput"):
+        return
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    items.sort(key=lambda item: FIRST.index(_room(item)) if _room(item) in FIRST else len(FIRST))
+
+
+def _room(item: pytest.Item) -> str:
+    return item.path.parent.name
+
+
+def _group(item: pytest.Item) -> str:
+    if "local_deployment" in getattr(item, "fixturenames", ()):
+        return "local_deployment"
+    # The first template of a process takes seconds, and each variant is made once.
+    return "cdk" if _room(item) == "cdk" else item.path.stem
 
 
 @pytest.fixture(scope="session")

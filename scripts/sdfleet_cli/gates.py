@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,8 +21,8 @@ FORBIDDEN_NAMES = frozenset({"utils", "util", "helpers", "helper", "common", "mi
 MAX_SCRIPT_LINES = 15
 #: Their arguments are many files.
 _OF_FILES = frozenset({"shellcheck", "hadolint"})
-#: Where the templates are made for that are linted, unless the environment says otherwise.
-TEMPLATE_REGION = "us-west-2"
+#: Processes that share the tests; `tests/conftest.py` says which stay together.
+PARALLEL = ("-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder")
 
 
 @dataclass(frozen=True)
@@ -56,11 +55,10 @@ def main(pytest_arguments: list[str]) -> int:
         Tool("lint-imports", ()),
         Tool("shellcheck", scripts),
         Tool("hadolint", dockerfiles),
-        lint_templates,
         component_documents,
         long_files,
         meaningless_names,
-        Tool("pytest", tuple(pytest_arguments)),
+        Tool("pytest", (*PARALLEL, *pytest_arguments)),
     ]
     # Without a cache mypy reads CDK's types for minutes, on one core.
     with ThreadPoolExecutor(max_workers=1) as beside:
@@ -99,31 +97,6 @@ def _inspect(gate: Callable[[Path], list[str]], root: Path) -> Outcome:
     for complaint in complaints:
         print(complaint)  # noqa: T201
     return Outcome(name, not complaints, time.monotonic() - began)
-
-
-def lint_templates(root: Path) -> list[str]:
-    """CloudFormation's own rules on the templates of config/config.yaml; every variant's are linted by tests/cdk."""
-    linter = Tool("cfn-lint", ())
-    if not linter.path.exists():
-        return [f"{linter.name} is not installed."] if os.environ.get("CI", "").lower() == "true" else []
-    with tempfile.TemporaryDirectory() as directory:
-        region = os.environ.get("AWS_REGION", TEMPLATE_REGION)
-        environment = {**os.environ, "CDK_OUTDIR": directory, "AWS_REGION": region}
-        made = subprocess.run(
-            [sys.executable, "-m", "sdfleet_cdk"],
-            cwd=root,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if made.returncode != 0:
-            return [made.stderr]
-        files = [str(file) for file in sorted(Path(directory).glob("*.template.json"))]
-        # W3005: a dependency that is there twice, which CDK writes and which harms nobody.
-        flags = ("-i", "W3005", "--non-zero-exit-code", "error")
-        found = subprocess.run([linter.path, *flags, *files], capture_output=True, text=True, check=False)
-    return [found.stdout + found.stderr] if found.returncode != 0 else []
 
 
 def component_documents(root: Path) -> list[str]:

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from sdfleet_cli import gates
-from sdfleet_cli.gates import Tool, lint_templates, long_files, meaningless_names, run_tool
+from sdfleet_cli.gates import Tool, long_files, meaningless_names, run_tool
 
 
 @pytest.fixture
@@ -46,22 +45,3 @@ def test_a_missing_tool_is_skipped_locally_and_fails_in_ci(
     outcome = run_tool(Tool("no-such-tool", ()), tmp_path)
     assert outcome.is_passed is is_passed
     assert "is not installed" in outcome.note
-
-
-@pytest.mark.parametrize(("ci", "complaints"), [("", 0), ("true", 1)])
-def test_templates_without_a_linter_are_skipped_locally_and_fail_in_ci(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ci: str, complaints: int
-) -> None:
-    monkeypatch.setenv("CI", ci)
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    assert len(lint_templates(tmp_path)) == complaints
-
-
-def test_an_app_that_makes_no_template_fails_with_its_own_words(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, words in (("cfn-lint", "exit 0"), ("python", "echo 'config.yaml:1: no such key' >&2; exit 2")):
-        (tmp_path / name).write_text(f"#!/bin/sh\n{words}\n")
-        (tmp_path / name).chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    assert lint_templates(tmp_path) == ["config.yaml:1: no such key\n"]
