@@ -45,6 +45,8 @@ class BootAssumptions:
     runtime: Spread
     model: Spread
     first_task: Spread
+    #: GiB that the runtime's start reads from the root volume.
+    read_gib: float
     failure_share: float
     failure_s: float
 
@@ -99,7 +101,8 @@ class CloudWatchAssumptions:
 @dataclass(frozen=True)
 class FastScalerAssumptions:
     wake_s: float
-    decision_s: float
+    #: 1: a task handed in while idle instances wait for their end makes it look at once; 0: it looks a minute later.
+    called_at_rest: float
 
 
 @dataclass(frozen=True)

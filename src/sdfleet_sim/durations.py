@@ -39,10 +39,12 @@ class Boot:
     is_failed: bool
 
 
-def boot(assumed: BootAssumptions, draw: random.Random) -> Boot:
+def boot(assumed: BootAssumptions, draw: random.Random, *, volume_mib_s: float) -> Boot:
+    """`volume_mib_s`: how fast the root volume can be read, which is no faster than it is filled."""
     running = draw_from(assumed.launch_call, draw) + draw_from(assumed.pending, draw)
     system = draw_from(assumed.system, draw)
-    loading = max(draw_from(assumed.runtime, draw), draw_from(assumed.model, draw))
+    read_s = assumed.read_gib * 1024 / volume_mib_s
+    loading = max(draw_from(assumed.runtime, draw), draw_from(assumed.model, draw), read_s)
     first = draw_from(assumed.first_task, draw)
     if draw.random() < assumed.failure_share:
         return Boot(running, running + assumed.failure_s, is_failed=True)

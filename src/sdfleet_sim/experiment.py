@@ -6,27 +6,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from sdfleet.config import Config, FleetConfig, RuntimeConfig
+from sdfleet.config.fleet import VolumeConfig
 from sdfleet.config.prices import PriceList, read_prices
 from sdfleet.domain.task import RuntimeType
 from sdfleet_sim.arrivals import Trace
 from sdfleet_sim.assumptions import Assumptions
 from sdfleet_sim.billing import bill
+from sdfleet_sim.cases import Volume
 from sdfleet_sim.outcome import Outcome, outcome
 from sdfleet_sim.run import market_of, run
 from sdfleet_sim.scenario import Scenario
 from sdfleet_sim.spot_traces import SpotTrace
 
 
-def standard_config(*, volume_gib: int | None = None, throughput: int | None = None) -> Config:
+def standard_config(volume: Volume | None = None) -> Config:
     """The configuration that is billed, where none is named: one ComfyUI fleet with the defaults."""
-    fleet = FleetConfig()
-    volume = fleet.volume.model_copy(
-        update={
-            key: value for key, value in (("size_gib", volume_gib), ("throughput", throughput)) if value is not None
-        }
+    set_to = volume or Volume()
+    fleet = FleetConfig(
+        volume=VolumeConfig(
+            size_gib=set_to.size_gib, throughput=set_to.throughput, initialization_rate=set_to.initialization_rate
+        )
     )
-    runtime = RuntimeConfig(name="images", type=RuntimeType.COMFYUI, fleet=fleet.model_copy(update={"volume": volume}))
-    return Config(runtimes=(runtime,))
+    return Config(runtimes=(RuntimeConfig(name="images", type=RuntimeType.COMFYUI, fleet=fleet),))
 
 
 @dataclass(frozen=True)

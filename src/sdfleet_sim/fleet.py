@@ -296,7 +296,7 @@ class Fleet:
             one.ready_at = self.now
             self._to_idle(one)
             return True
-        takes = boot(self.assumed.boot, self._boots)
+        takes = boot(self.assumed.boot, self._boots, volume_mib_s=self.plan.volume_mib_s)
         one.billed_from = self.now + takes.running_s
         self.at(self.now + takes.ready_s, self._fail_boot if takes.is_failed else self._into_service, one)
         return True

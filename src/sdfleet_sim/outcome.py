@@ -66,6 +66,8 @@ class Outcome:
     ended_h: float
     bill: Bill
     samples: tuple[Sample, ...]
+    #: Hours, and USD spent on instances up to then.
+    spent: tuple[tuple[float, float], ...]
     #: Of the run's parts: from, until, median wait, 95th percentile.
     waits: tuple[tuple[float, float, float, float], ...]
 
@@ -92,6 +94,7 @@ def outcome(policy: str, scenario: Scenario, trace: Trace, ledger: Ledger, bill:
         ended_h=ledger.ended_at / 3600,
         bill=bill,
         samples=tuple(ledger.samples),
+        spent=_spent(ledger, bill),
         waits=_waits_over_time(trace, ledger),
     )
 
@@ -130,6 +133,31 @@ def decision_latencies(trace: Trace, ledger: Ledger, scenario: Scenario, *, boot
         waited = ledger.began[index] - at if ledger.began[index] >= 0 else ledger.ended_at - at
         found.append(min(waited, raises[next_raise] - at) if next_raise < len(raises) else waited)
     return found
+
+
+def _spent(ledger: Ledger, bill: Bill) -> tuple[tuple[float, float], ...]:
+    """At each sample. An hour of the fleet at one time costs what it costs in the mean."""
+    billed_s = math.fsum(one.billed_s for one in ledger.lived)
+    rate = bill.compute_usd / billed_s if billed_s else 0.0
+    begins = sorted(one.billed_from for one in ledger.lived)
+    ends = sorted(one.billed_from + one.billed_s for one in ledger.lived)
+    found, begun, ended, paid_s, before = [], 0, 0, 0.0, 0.0
+    for sample in ledger.samples:
+        edges = []
+        while begun < len(begins) and begins[begun] <= sample.at:
+            edges.append((begins[begun], 1))
+            begun += 1
+        while ended < len(ends) and ends[ended] <= sample.at:
+            edges.append((ends[ended], -1))
+            ended += 1
+        running = begun - ended - sum(change for _, change in edges)
+        for at, change in sorted(edges):
+            paid_s += running * (at - before)
+            running, before = running + change, at
+        paid_s += running * (sample.at - before)
+        before = sample.at
+        found.append((sample.at / 3600, paid_s * rate))
+    return tuple(found)
 
 
 def _waits_over_time(trace: Trace, ledger: Ledger, parts: int = 120) -> tuple[tuple[float, float, float, float], ...]:

@@ -29,6 +29,8 @@ class FleetPlan:
     limits: Limits = field(default_factory=lambda: Limits(0, 50))
     on_demand_base: int = 0
     on_demand_percentage: int = 0
+    #: The root volume at boot: throughput or initialisation rate, whichever is less.
+    volume_mib_s: float = 300.0
     #: In service when the simulation begins.
     initial: int = 0
     steps: StepTable = DEFAULT_STEPS

@@ -33,6 +33,9 @@ RUNTIME_IMAGE_GB, SCHEDULER_IMAGE_GB = 12.0, 0.4
 AMI_SNAPSHOT_GB = 60.0
 #: What an instance's volume is filled with.
 BOOT_GIB = 40.0
+#: MiB a second that the price list's figure is for; a slower filling costs as much less (EBS pricing: region's rate x
+#: GiB of snapshot x MiB a second).
+PRICED_INITIALIZATION_RATE = 300
 #: A quiet month's.
 LOG_GB = 0.5
 #: Stable Diffusion 1.5 (v1-5-pruned-emaonly.safetensors).
@@ -90,7 +93,7 @@ def machine_of(config: Config, prices: PriceList, instance_type: str | None = No
         volume_gib=volume.size_gib,
         volume_iops=volume.iops or 0,
         volume_throughput=volume.throughput or 0,
-        initialized_gib=BOOT_GIB if volume.initialization_rate else 0.0,
+        initialized_gib=BOOT_GIB * (volume.initialization_rate or 0) / PRICED_INITIALIZATION_RATE,
         has_public_address=not config.network.is_existing and config.network.egress is Egress.PUBLIC,
     )
 

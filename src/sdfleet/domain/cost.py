@@ -75,7 +75,8 @@ class Machine:
     volume_gib: int = 80
     volume_iops: int = _INCLUDED_IOPS
     volume_throughput: int = _INCLUDED_THROUGHPUT
-    #: GiB of snapshot that a new instance's volumes are filled from at a provisioned rate; 0: at no such rate.
+    #: GiB of snapshot that a new instance's volumes are filled from at the provisioned rate that the price is for;
+    #: fewer at a lower rate, 0 at none.
     initialized_gib: float = 0.0
     has_public_address: bool = True
 

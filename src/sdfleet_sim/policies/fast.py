@@ -50,10 +50,12 @@ class FastScaler:
         for name in decision.remove:
             fleet.end_and_shrink(fleet.instances[name])
         self._is_asleep = not decision.goes_on
-        if decision.goes_on and decision.look_again < REST_LOOK:
-            fleet.at(fleet.now + decision.look_again.total_seconds(), self._look, False)
+        following = fleet.now + decision.look_again.total_seconds()
+        is_called_at_rest = bool(fleet.assumed.fast_scaler.called_at_rest) and decision.look_again >= REST_LOOK
+        if decision.goes_on and not is_called_at_rest:
+            fleet.at(following, self._look, False)
         else:
-            self._look_at_next(fleet.now + decision.look_again.total_seconds() if decision.goes_on else _NEVER)
+            self._look_at_next(following if decision.goes_on else _NEVER)
 
     def _look_at_next(self, rested: float) -> None:
         """Resting or asleep: the function that accepts the next task calls, unless the rest is over before."""
