@@ -2,53 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from importlib import import_module
+
 import click
 
-from sdfleet_cli.commands.bench import bench
-from sdfleet_cli.commands.build_ami import build_ami
-from sdfleet_cli.commands.build_images import build_images
-from sdfleet_cli.commands.callbacks import callbacks
-from sdfleet_cli.commands.chaos import chaos
-from sdfleet_cli.commands.config import config_command
-from sdfleet_cli.commands.cost import cost
-from sdfleet_cli.commands.deploy import deploy
-from sdfleet_cli.commands.destroy import destroy
-from sdfleet_cli.commands.list_deployments import list_deployments
-from sdfleet_cli.commands.local import local
-from sdfleet_cli.commands.releases import check_deployment_status, deploy_new_version, promote, rollback
-from sdfleet_cli.commands.spot import spot
-from sdfleet_cli.commands.tour import tour
-from sdfleet_cli.commands.transfer_images import transfer_images
-from sdfleet_cli.commands.upload_model import upload_model
-from sdfleet_cli.commands.verify import verify
 from sdfleet_cli.console import HELP_NAMES
 
+#: Module in `sdfleet_cli.commands`, and the command's name there. Only what is run is loaded: all of them take seconds.
+_COMMANDS: Mapping[str, str] = {
+    "bench": "bench:bench",
+    "build-ami": "build_ami:build_ami",
+    "build-images": "build_images:build_images",
+    "callbacks": "callbacks:callbacks",
+    "chaos": "chaos:chaos",
+    "check-deployment-status": "releases:check_deployment_status",
+    "config": "config:config_command",
+    "cost": "cost:cost",
+    "deploy": "deploy:deploy",
+    "deploy-new-version": "releases:deploy_new_version",
+    "destroy": "destroy:destroy",
+    "list-deployments": "list_deployments:list_deployments",
+    "local": "local:local",
+    "promote": "releases:promote",
+    "rollback": "releases:rollback",
+    "spot": "spot:spot",
+    "tour": "tour:tour",
+    "transfer-images": "transfer_images:transfer_images",
+    "upload-model": "upload_model:upload_model",
+    "verify": "verify:verify",
+}
 
-@click.group(context_settings=HELP_NAMES)
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name = _COMMANDS[cmd_name].split(":")
+        command: click.Command = getattr(import_module(f"sdfleet_cli.commands.{module}"), name)
+        return command
+
+
+@click.group(cls=_Commands, context_settings=HELP_NAMES)
 def main() -> None:
     """A fleet of GPU instances as an image-generation API."""
 
-
-main.add_command(bench)
-main.add_command(build_ami)
-main.add_command(build_images)
-main.add_command(callbacks)
-main.add_command(chaos)
-main.add_command(config_command)
-main.add_command(cost)
-main.add_command(deploy)
-main.add_command(destroy)
-main.add_command(list_deployments)
-main.add_command(local)
-main.add_command(check_deployment_status)
-main.add_command(deploy_new_version)
-main.add_command(promote)
-main.add_command(rollback)
-main.add_command(spot)
-main.add_command(tour)
-main.add_command(transfer_images)
-main.add_command(upload_model)
-main.add_command(verify)
 
 if __name__ == "__main__":
     main(prog_name="sdfleet")

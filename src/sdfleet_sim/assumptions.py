@@ -257,12 +257,16 @@ def _leaves(entry: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, float]
             yield prefix + name, float(value)
 
 
-def _multiply(tree: dict[str, Any], name: str, factor: float) -> None:
-    *path, last = name.split(".")
-    node = tree
-    for step in path:
-        node = node[step]
-    node[last] = _times(node[last], factor)
+def _multiply(node: dict[str, Any], name: str, factor: float) -> None:
+    """Names of machines have dots of their own."""
+    for key, child in node.items():
+        if name == key:
+            node[key] = _times(child, factor)
+            return
+        if name.startswith(f"{key}.") and isinstance(child, dict):
+            _multiply(child, name[len(key) + 1 :], factor)
+            return
+    raise KeyError(name)
 
 
 def _times(node: Any, factor: float) -> Any:

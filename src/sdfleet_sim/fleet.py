@@ -14,13 +14,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sdfleet.domain.interruption import INTERRUPTION_MARGIN
 from sdfleet_sim.arrivals import Trace
 from sdfleet_sim.assumptions import Assumptions
 from sdfleet_sim.durations import SIZES, boot, task_sizes
 from sdfleet_sim.instance import Instance, Purchase, State
 from sdfleet_sim.ledger import Ledger
 from sdfleet_sim.scenario import Scenario
+from sdfleet_sim.spot_instances import SpotInstances, on_demand_among
 from sdfleet_sim.spot_market import Zone
 
 #: Nothing ever waits this long.
@@ -37,7 +37,6 @@ class Fleet:
         self.trace = trace
         self.now = 0.0
         self.desired = 0
-        self.zones = zones
         self.ledger = Ledger(len(trace))
         #: Of instances that are there or leave.
         self.instances: dict[str, Instance] = {}
@@ -62,9 +61,7 @@ class Fleet:
         self._retry_at = -1.0
         self._draw = random.Random(f"{scenario.seed}/fleet")
         self._boots = random.Random(f"{scenario.seed}/boots")
-        for index, zone in enumerate(zones):
-            for at in zone.outages():
-                self.at(at, self._lose_zone, index)
+        self._spot = SpotInstances(self, zones)
         for count in range(self.plan.initial):
             self.desired = count + 1
             self._launch(is_ready=True)
@@ -142,7 +139,7 @@ class Fleet:
         self.is_on_demand_only = is_on_demand_only
         self.fill()
         if not is_on_demand_only:
-            self._exchange(None)
+            self._spot.exchange()
 
     def launch_above(self, count: int) -> None:
         """Instances on top of the desired capacity, as a refresh has them for a while."""
@@ -272,13 +269,13 @@ class Fleet:
 
     def _launch(self, *, is_ready: bool = False) -> bool:
         """One more; False: there is no Spot."""
-        on_demand = self._on_demand(self.there())
+        on_demand = on_demand_among(self.there())
         zone = -1
         if on_demand >= self.plan.on_demand_of(self.desired) and not self.is_on_demand_only:
-            ups = [index for index, one in enumerate(self.zones) if one.is_up(self.now)]
-            if not ups and not is_ready:
+            found = 0 if is_ready else self._spot.zone_with_capacity()
+            if found is None:
                 return False
-            zone = ups[int(self._draw.random() * len(ups))] if ups else 0
+            zone = found
         types = self.plan.instance_types
         kind = types[int(self._draw.random() * len(types))]
         self._launched += 1
@@ -300,10 +297,6 @@ class Fleet:
         one.billed_from = self.now + takes.running_s
         self.at(self.now + takes.ready_s, self._fail_boot if takes.is_failed else self._into_service, one)
         return True
-
-    @staticmethod
-    def _on_demand(there: Sequence[Instance]) -> int:
-        return sum(1 for one in there if one.purchase is Purchase.ON_DEMAND)
 
     def _into_service(self, one: Instance) -> None:
         if one.state is not State.COMING:
@@ -345,44 +338,6 @@ class Fleet:
         one.ended_at = self.now + self.assumed.auto_scaling.termination_s
         del self.instances[one.instance_id]
         self.ledger.ended(one)
-
-    # Spot.
-
-    def _exchange(self, _: None) -> None:
-        """Spot for On-Demand, little by little and the new ones first (API reference, InstancesDistribution)."""
-        there = self.there()
-        surplus = self._on_demand(there) - self.plan.on_demand_of(self.desired)
-        if self.is_on_demand_only or surplus <= 0:
-            return
-        above = len(there) - self.desired
-        ready = [one for one in there if one.purchase is Purchase.SPOT and one.ready_at >= 0]
-        if above > 0 and ready:
-            leaving = [one for one in there if one.purchase is Purchase.ON_DEMAND and one.ready_at >= 0]
-            coming = sum(1 for one in there if one.purchase is Purchase.SPOT and one.ready_at < 0)
-            for one in leaving[: max(0, min(surplus, above - coming))]:
-                self.end(one)
-        elif above <= 0:
-            self.launch_above(min(surplus, max(1, self.desired // 10)))
-        self.at(self.now + self.assumed.auto_scaling.exchange_s, self._exchange)
-
-    def _lose_zone(self, index: int) -> None:
-        spot = self.assumed.spot
-        for one in list(self.instances.values()):
-            if one.zone == index and one.is_there and self._draw.random() < spot.together_share:
-                self.at(self.now + self._draw.random() * spot.together_s, self._notice, one)
-
-    def _notice(self, one: Instance) -> None:
-        if one.state is State.GONE:
-            return
-        self.ledger.interruptions += 1
-        is_unannounced = self._draw.random() < self.assumed.scheduler.unannounced_share
-        if is_unannounced:
-            self.interrupt(one, left_s=0.0, silent_s=self.assumed.scheduler.lease_s)
-        else:
-            notice_s = self.assumed.scheduler.interruption_notice_s - INTERRUPTION_MARGIN.total_seconds()
-            self.interrupt(one, left_s=notice_s)
-        # Capacity rebalancing orders the replacement no later than the notice.
-        self.fill()
 
     def _next(self) -> int:
         self._sequence += 1
