@@ -26,6 +26,7 @@ _COMMANDS: Mapping[str, str] = {
     "local": "local:local",
     "promote": "releases:promote",
     "rollback": "releases:rollback",
+    "simulate": "simulate:simulate",
     "spot": "spot:spot",
     "tour": "tour:tour",
     "transfer-images": "transfer_images:transfer_images",
