@@ -44,7 +44,7 @@ def parsed(line: str) -> tuple[click.Command, list[str]] | None:
     command: click.Command = main
     while isinstance(command, click.Group):
         assert names, f"{line!r} names no command"
-        child = command.commands.get(names[0])
+        child = command.get_command(click.Context(command), names[0])
         assert child is not None, f"{line!r}: there is no {names[0]}"
         command, names = child, names[1:]
     return command, names
@@ -65,7 +65,8 @@ def test_every_command_and_option_of_a_document_exists(document: Path) -> None:
 
 def test_the_deployment_is_documented_with_all_of_its_flags() -> None:
     text = (ROOT / "docs" / "operations" / "deploying.md").read_text()
-    deploy = main.commands["deploy"]
+    deploy = main.get_command(click.Context(main), "deploy")
+    assert deploy is not None
     elsewhere = {"--local", "--instances", "--runtime-url", "--port", "--aws-latency-ms", "--no-picture"}
     flags = [one for one in deploy.params if isinstance(one, click.Option) and not set(one.opts) & elsewhere]
     assert [one.opts for one in flags if not any(f"`{name}" in text or f" {name}" in text for name in one.opts)] == []
