@@ -9,18 +9,20 @@ from sdfleet.memory.clock import FakeClock
 from sdfleet_local.group import LocalGroup
 from sdfleet_local.imds import InstanceMetadata
 from sdfleet_local.instance import InstanceDescription, LifecycleState
-from sdfleet_local.member import TerminationHook
+from sdfleet_local.member import SPOT_NOTICE
 from sdfleet_local.processes import ProcessIdentity
 from sdfleet_local.refresh_record import RefreshEvent
 from sdfleet_local.refresh_run import AlarmState
 from sdfleet_local.scaling_dynamic import DynamicScaling
 from sdfleet_local.scaling_errors import ValidationError
+from sdfleet_local.scaling_hooks import HookResult, LifecycleHook, Transition
 from sdfleet_local.scaling_templates import Configuration, Specification, Template, Templates
 
 SECOND = timedelta(seconds=1)
 GROUP = "local-sdruntime"
 HOOK = "local-sdruntime-termination"
 TEMPLATE = "lt-0"
+TERMINATION_HOOK = LifecycleHook(HOOK, Transition.TERMINATING, SPOT_NOTICE, HookResult.CONTINUE)
 
 
 @dataclass
@@ -107,7 +109,9 @@ class Bench:
     name: str = GROUP
     clock: FakeClock = field(default_factory=FakeClock)
     launcher: FakeLauncher = field(default_factory=FakeLauncher)
-    hook: TerminationHook | None = field(default_factory=lambda: TerminationHook(HOOK))
+    hooks: tuple[LifecycleHook, ...] = (TERMINATION_HOOK,)
+    #: The launch hook that instances complete once they are ready.
+    reported_hook: str | None = None
     templates: Templates = field(default_factory=FakeTemplates)
     configuration: Configuration = field(default_factory=lambda: a_configuration())
     scaling: DynamicScaling = field(default_factory=DynamicScaling)
@@ -129,7 +133,8 @@ class Bench:
             clock=self.clock,
             scaling=self.scaling,
             maximum=self.maximum,
-            hook=self.hook,
+            hooks=self.hooks,
+            reported_hook=self.reported_hook,
         )
 
     def tick(self, after: timedelta = timedelta(0)) -> None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from local_group_bench import SECOND, Bench, a_configuration
-from sdfleet_local.member import TerminationHook
 from sdfleet_local.refresh_preferences import Preferences
 from sdfleet_local.refresh_record import RefreshRecord
+from sdfleet_local.scaling_hooks import LifecycleHook
 
 ROLLING = Preferences(min_healthy=100, max_healthy=200)
 
@@ -19,7 +19,7 @@ class RefreshBench(Bench):
     """Its group has `capacity` instances of version 1 in service."""
 
     #: What leaves leaves at once.
-    hook: TerminationHook | None = None
+    hooks: tuple[LifecycleHook, ...] = ()
     #: Releases whose instances come into service.
     sound: set[str] = field(default_factory=lambda: {"1.0.0", "1.1.0", "1.2.0"})
     #: The fewest in service and the most of all, at any time.

@@ -8,8 +8,8 @@ from typing import Any
 
 from local_group_bench import SECOND, Bench
 from sdfleet.domain.scaling import DEFAULT_IDLE_AFTER, DEFAULT_STEPS, DEFAULT_WARM_UP, StepTable
-from sdfleet_local.member import TerminationHook
 from sdfleet_local.scaling_dynamic import DynamicScaling
+from sdfleet_local.scaling_hooks import LifecycleHook
 from sdfleet_local.scaling_metrics import MINUTE, QueueDepth
 from sdfleet_local.scaling_rules import FleetRules
 from sdfleet_local.scaling_watch import ScalingWatch
@@ -42,7 +42,7 @@ class AlarmShelf:
 class ScalingBench(Bench):
     """Its instances come into service at once, and leave at once."""
 
-    hook: TerminationHook | None = None
+    hooks: tuple[LifecycleHook, ...] = ()
     scaling: DynamicScaling = field(default_factory=lambda: DynamicScaling(DEFAULT_WARM_UP, DEFAULT_IDLE_AFTER))
     maximum: int = MAXIMUM
     depth: QueueDepth = field(default_factory=lambda: QueueDepth(0, 0))

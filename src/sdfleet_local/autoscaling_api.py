@@ -13,7 +13,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs
 
 from sdfleet.errors import SdfleetError
-from sdfleet_local import refresh_calls, scaling_calls, scaling_lifecycle, scaling_policy_calls, scaling_process_calls
+from sdfleet_local import (
+    refresh_calls,
+    scaling_calls,
+    scaling_instance_calls,
+    scaling_lifecycle,
+    scaling_policy_calls,
+    scaling_process_calls,
+)
 from sdfleet_local.aws_endpoint_autoscaling import is_autoscaling
 from sdfleet_local.groups import Groups
 from sdfleet_local.scaling_calls import Result
@@ -25,25 +32,31 @@ _MAX_BODY_BYTES = 64 * 1024
 SERVED: Mapping[str, Callable[[Groups, Request], Result]] = {
     "CancelInstanceRefresh": refresh_calls.cancel_refresh,
     "CompleteLifecycleAction": scaling_lifecycle.complete_action,
+    "DeleteLifecycleHook": scaling_lifecycle.delete_hook,
     "DeletePolicy": scaling_policy_calls.delete_policy,
     "DescribeAutoScalingGroups": scaling_calls.describe_groups,
     "DescribeAutoScalingInstances": scaling_calls.describe_instances,
     "DescribeInstanceRefreshes": refresh_calls.describe_refreshes,
+    "DescribeLifecycleHookTypes": scaling_lifecycle.describe_hook_types,
     "DescribeLifecycleHooks": scaling_lifecycle.describe_hooks,
     "DescribePolicies": scaling_policy_calls.describe_policies,
+    "DescribeScalingActivities": scaling_instance_calls.describe_activities,
     "DescribeScalingProcessTypes": scaling_process_calls.describe_process_types,
     "DescribeTags": scaling_calls.describe_tags,
+    "EnterStandby": scaling_instance_calls.enter_standby,
     "ExecutePolicy": scaling_policy_calls.execute_policy,
+    "ExitStandby": scaling_instance_calls.exit_standby,
+    "PutLifecycleHook": scaling_lifecycle.put_hook,
     "PutScalingPolicy": scaling_policy_calls.put_policy,
     "RecordLifecycleActionHeartbeat": scaling_lifecycle.record_heartbeat,
     "ResumeProcesses": scaling_process_calls.resume_processes,
     "RollbackInstanceRefresh": refresh_calls.roll_back_refresh,
     "SetDesiredCapacity": scaling_calls.set_desired_capacity,
-    "SetInstanceHealth": scaling_lifecycle.set_health,
-    "SetInstanceProtection": scaling_calls.set_protection,
+    "SetInstanceHealth": scaling_instance_calls.set_health,
+    "SetInstanceProtection": scaling_instance_calls.set_protection,
     "StartInstanceRefresh": refresh_calls.start_refresh,
     "SuspendProcesses": scaling_process_calls.suspend_processes,
-    "TerminateInstanceInAutoScalingGroup": scaling_lifecycle.terminate_instance,
+    "TerminateInstanceInAutoScalingGroup": scaling_instance_calls.terminate_instances,
     "UpdateAutoScalingGroup": scaling_calls.update_group,
 }
 

@@ -6,27 +6,26 @@ capacity rebalancing (the replacement starts at the notice, not at the end of th
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sdfleet.errors import LocalModeError
 from sdfleet.ports import Clock
 from sdfleet.telemetry import logs
-from sdfleet_local.instance import Instance, InstanceDescription, Launcher
-from sdfleet_local.member import LifecycleAction, TerminationHook
+from sdfleet_local.group_members import GroupMembers
+from sdfleet_local.instance import Launcher
 from sdfleet_local.plan import REGION
 from sdfleet_local.refresh_preferences import Preferences
 from sdfleet_local.refresh_record import RefreshEvent, RefreshRecord
 from sdfleet_local.refresh_run import PATIENCE, AlarmState
 from sdfleet_local.refreshes import Refreshes
+from sdfleet_local.scaling_changes import GroupChange
 from sdfleet_local.scaling_description import GroupDescription
 from sdfleet_local.scaling_dynamic import DynamicScaling
 from sdfleet_local.scaling_errors import ScalingActivityInProgress, ValidationError
+from sdfleet_local.scaling_hooks import LifecycleHook
 from sdfleet_local.scaling_policies import Breach, Policy
-from sdfleet_local.scaling_processes import Process, Suspensions
-from sdfleet_local.scaling_roster import Roster
+from sdfleet_local.scaling_processes import Process
 from sdfleet_local.scaling_sizes import MAX_SIZE, Sizes
 from sdfleet_local.scaling_templates import Configuration, Template, Templates
 
@@ -39,7 +38,7 @@ ALARM_INTERVAL = timedelta(seconds=1)
 ReadAlarms = Callable[[Sequence[str]], Mapping[str, AlarmState]]
 
 
-class LocalGroup:
+class LocalGroup(GroupMembers):
     def __init__(
         self,
         *,
@@ -57,42 +56,41 @@ class LocalGroup:
         read_alarms: ReadAlarms = lambda _: {},
         on_event: Callable[[RefreshEvent], None] = lambda _: None,
         refresh_patience: timedelta = PATIENCE,
-        hook: TerminationHook | None = None,
+        hooks: Sequence[LifecycleHook] = (),
+        reported_hook: str | None = None,
     ) -> None:
         """`capacity` is the desired one at first.
 
         `scaling` None: no policies. `suspended`: processes that do not run at first.
         `refresh_patience`: how long a refresh may make no progress before it fails.
-        `hook` None: instances are shut down as soon as the group decides.
+        `reported_hook`: the launch hook that an instance completes itself, once it is ready.
         """
-        self.name = name
-        self.runtime = runtime
+        super().__init__(
+            name,
+            runtime,
+            sizes=Sizes(capacity, minimum, maximum),
+            templates=templates,
+            launcher=launcher,
+            clock=clock,
+            hooks=hooks,
+            reported_hook=reported_hook,
+            suspended=suspended,
+        )
         self.templates = templates
         self._configuration = configuration
         self.scaling = DynamicScaling() if scaling is None else scaling
-        self._suspensions = Suspensions(suspended)
-        self._sizes = Sizes(capacity, minimum, maximum)
-        self._clock = clock
         self._read_alarms = read_alarms
         self._on_event = on_event
-        self.hook = hook
         self._created_at = clock.now()
-        self._roster = Roster(name, runtime, launcher=launcher, templates=templates, hook=hook)
+        self._roster.activities.note_desired(
+            "a user request created an AutoScalingGroup", 0, capacity, self._created_at
+        )
         self._refreshes = Refreshes(name, patience=refresh_patience)
         self._alarms: Mapping[str, AlarmState] = {}
         self._next_alarms_at = clock.now()
+        #: Instances above the desired capacity, for the refresh under way.
+        self._surplus = 0
         self._is_stopping = False
-        self._lock = threading.RLock()
-
-    @property
-    def deaths_at_boot(self) -> int:
-        """Instances in a row that ended before they were in service."""
-        return self._roster.pause.deaths
-
-    @property
-    def last_words(self) -> str:
-        """The last log line of the instance that died at boot last."""
-        return self._roster.pause.last_words
 
     @property
     def is_at_capacity(self) -> bool:
@@ -100,19 +98,10 @@ class LocalGroup:
         with self._lock:
             return self._roster.in_service >= self._sizes.desired
 
-    def count_in_service(self) -> int:
-        """Of those that stay."""
+    @property
+    def configuration(self) -> Configuration:
         with self._lock:
-            return self._roster.in_service
-
-    def instances(self) -> list[Instance]:
-        """Those that have a process."""
-        with self._lock:
-            return [member.instance for member in self._roster.members]
-
-    def describe(self) -> list[InstanceDescription]:
-        with self._lock:
-            return [member.instance.describe(member.state) for member in self._roster.members]
+            return self._configuration
 
     def describe_group(self) -> GroupDescription:
         """As Auto Scaling shows it."""
@@ -126,70 +115,52 @@ class LocalGroup:
                 region=REGION,
                 scaling=self.scaling,
                 suspended=self._suspensions.suspended,
+                grace=self.grace,
+                protects_new=self._roster.protects_new,
             )
 
-    def has(self, instance_id: str) -> bool:
-        with self._lock:
-            return any(member.instance_id == instance_id for member in self._roster.members)
-
-    def interrupt(self, instance_id: str) -> datetime:
-        """Post a Spot interruption notice; when the instance will be taken away.
-
-        Raises:
-            LocalModeError: the group has no such instance.
-        """
-        with self._lock:
-            return self._roster.find(instance_id).interrupt(self._clock.now())
-
-    def recommend_rebalance(self, instance_id: str) -> None:
-        """Post a rebalance recommendation: the instance goes once its replacement is in service.
-
-        Raises:
-            LocalModeError: the group has no such instance.
-        """
-        with self._lock:
-            self._roster.find(instance_id).recommend_rebalance(self._clock.now())
-
-    def terminate(self, instance_id: str, *, decrement: bool = False, is_healthy: bool = True) -> None:
-        """Let an instance go, as TerminateInstanceInAutoScalingGroup does; it is replaced unless `decrement`.
-
-        Raises:
-            LocalModeError: the group has no such instance, or would fall under its minimum.
-        """
-        with self._lock:
-            member = self._roster.find(instance_id)
-            if decrement and not member.is_leaving:
-                self._sizes = self._sizes.decremented()
-            member.is_healthy = is_healthy
-            self._roster.terminate(member, self._clock.now())
-
-    def drain(self, instance_id: str) -> None:
-        """Raises:
-        LocalModeError: the group has no such instance, or it does not answer.
-        """
-        with self._lock:
-            instance = self._roster.find(instance_id).instance
-        instance.drain()
-
-    def protect(self, instance_ids: Sequence[str], *, is_protected: bool) -> None:
-        """SetInstanceProtection: who is protected is not chosen when the group shrinks.
-
-        Raises:
-            LocalModeError: the group lacks one of them; none is changed.
-        """
-        with self._lock:
-            for member in [self._roster.find(instance_id) for instance_id in instance_ids]:
-                member.is_protected = is_protected
-
-    def resize(self, *, desired: int | None = None, minimum: int | None = None, maximum: int | None = None) -> None:
+    def resize(
+        self,
+        *,
+        desired: int | None = None,
+        minimum: int | None = None,
+        maximum: int | None = None,
+        honors_cooldown: bool = False,
+    ) -> None:
         """What is None stays.
 
         Raises:
             ValidationError: the sizes contradict each other.
+            ScalingActivityInProgress: it honours a cooldown that has not ended.
         """
         with self._lock:
-            self._sizes = self._sizes.changed(desired=desired, minimum=minimum, maximum=maximum)
+            now = self._clock.now()
+            before, sizes = self._sizes, self._sizes.changed(desired=desired, minimum=minimum, maximum=maximum)
+            self._check_cooldown(now, honors_cooldown=honors_cooldown)
+            why = "a user request explicitly set group desired capacity"
+            if (minimum, maximum) != (None, None):
+                limits = f"min: {sizes.minimum}, max: {sizes.maximum}, desired: {sizes.desired}"
+                why = f"a user request update of AutoScalingGroup constraints to {limits}"
+            self._sizes = sizes
+            self._roster.activities.note_desired(why, before.desired, sizes.desired, now)
             log.info("group.resized", group=self.name, desired=self._sizes.desired)
+
+    def update(self, change: GroupChange) -> None:
+        """All of it or, when a part is refused, nothing.
+
+        Raises:
+            ValidationError: sizes that contradict each other, or a template during an instance refresh.
+        """
+        with self._lock:
+            self._sizes.changed(desired=change.desired, minimum=change.minimum, maximum=change.maximum)
+            if change.configuration is not None:
+                self.reconfigure(change.configuration)
+            if change.has_sizes:
+                self.resize(desired=change.desired, minimum=change.minimum, maximum=change.maximum)
+            if change.protects_new is not None:
+                self._roster.protects_new = change.protects_new
+            self.grace = self.grace if change.grace is None else change.grace
+            self.scaling.retime(cooldown=change.cooldown, warmup=change.warmup)
 
     def answer_alarms(self, breaches: Sequence[Breach]) -> None:
         """Scale by the policies that alarms have set off in one minute."""
@@ -200,7 +171,9 @@ class LocalGroup:
             decision = self.scaling.decide(breaches, self._sizes, lambda age: self._roster.count_warm(age, now), now)
             if decision is None:
                 return
-            self._scale(decision.desired, decision.breach.policy, value=decision.breach.value)
+            breach = decision.breach
+            why = f"a monitor alarm {breach.alarm} in state ALARM triggered policy {breach.policy.name}"
+            self._scale(decision.desired, breach.policy, why, value=breach.value)
 
     def execute(self, policy: Policy, adjustment: int, *, honors_cooldown: bool = False) -> None:
         """ExecutePolicy: at once, alarm or none.
@@ -214,15 +187,7 @@ class LocalGroup:
             desired = self.scaling.capacity_after(
                 policy, adjustment, self._sizes, lambda age: self._roster.count_warm(age, now)
             )
-            self._scale(desired, policy, value=None)
-
-    def suspend(self, processes: Iterable[Process]) -> None:
-        with self._lock:
-            self._suspensions.suspend(processes)
-
-    def resume(self, processes: Iterable[Process]) -> None:
-        with self._lock:
-            self._suspensions.resume(processes)
+            self._scale(desired, policy, f"a user request executed policy {policy.name}", value=None)
 
     def reconfigure(self, configuration: Configuration) -> None:
         """What is launched from now on; those there are stay as they are.
@@ -265,43 +230,24 @@ class LocalGroup:
         with self._lock:
             return self._refreshes.describe(ids)
 
-    def lifecycle_action(
-        self, hook: str, *, instance_id: str | None = None, token: str | None = None
-    ) -> LifecycleAction | None:
-        """The wait under way for this instance or token; None: there is none.
-
-        Raises:
-            LocalModeError: the group has no such hook.
-        """
-        if self.hook is None or hook != self.hook.name:
-            raise LocalModeError(f"There is no lifecycle hook {hook} in group {self.name}.")
-        with self._lock:
-            return self._roster.action(instance_id=instance_id, token=token, now=self._clock.now())
-
-    def complete(self, action: LifecycleAction) -> None:
-        with self._lock:
-            action.is_completed = True
-            waited = self._clock.now() - action.began_at
-            log.info("lifecycle_action.completed", instance_id=action.instance_id, waited_s=waited.total_seconds())
-
-    def extend(self, action: LifecycleAction) -> None:
-        with self._lock:
-            action.extend(self._clock.now())
-            log.info("lifecycle_action.extended", instance_id=action.instance_id, until=action.expires_at)
-
     def tick(self) -> bool:
         """Bring the group closer to what it should be; whether its members changed."""
         self._look_at_alarms()
         with self._lock:
             now = self._clock.now()
             before = self._states()
-            self._roster.bury_the_dead(now)
-            self._roster.note_the_ready(now)
-            self._roster.end_the_leaving(self._sizes.desired, now)
-            count = self._sizes.desired + (0 if self._is_stopping else self._refresh(now))
-            self._roster.shrink(count, now)
-            self._roster.grow(count, self._template(), now)
-            if self._roster.is_at_rest(count):
+            roster = self._roster
+            roster.bury_the_dead(now)
+            roster.note_the_ready(now)
+            roster.replace_the_unhealthy(now)
+            roster.end_the_leaving(self._sizes.desired, now)
+            if not self._is_stopping:
+                self._refresh(now)
+            count = self._sizes.desired + (0 if self._is_stopping else self._surplus)
+            roster.shrink(count, now)
+            roster.grow(count, self._template(), now, is_refreshed=self._surplus > 0)
+            roster.activities.forget_why()
+            if roster.is_at_rest(count):
                 self.scaling.note_rest(now)
             has_changed = before != self._states()
             events = self._refreshes.take_events()
@@ -325,10 +271,11 @@ class LocalGroup:
             # Auto Scaling's own words: "Scaling activity <id> is in progress and blocks this action" [X].
             raise ScalingActivityInProgress(f"The cooldown of group {self.name} is in progress and blocks this action")
 
-    def _scale(self, desired: int, policy: Policy, *, value: float | None) -> None:
+    def _scale(self, desired: int, policy: Policy, why: str, *, value: float | None) -> None:
         if desired == self._sizes.desired:
             return
         before, self._sizes = self._sizes.desired, replace(self._sizes, desired=desired)
+        self._roster.activities.note_desired(why, before, desired, self._clock.now())
         self.scaling.begin_cooldown(policy)
         log.info("group.scaled", group=self.name, policy=policy.name, value=value, before=before, desired=desired)
 
@@ -339,14 +286,20 @@ class LocalGroup:
             self._next_alarms_at = now + ALARM_INTERVAL
             self._alarms = self._read_alarms(names)
 
-    def _refresh(self, now: datetime) -> int:
-        """Take a step of the refresh under way; the instances that it wants above the desired capacity."""
+    def _refresh(self, now: datetime) -> None:
+        """Take a step of the refresh under way.
+
+        User Guide, "Suspend and resume processes", scenarios 1, 2 and 7: without one of its processes it pauses.
+        """
+        needed = (Process.INSTANCE_REFRESH, Process.LAUNCH, Process.TERMINATE)
+        if any(map(self._suspensions.holds, needed)):
+            return
         steps, configuration = self._refreshes.tick(self._roster.pool(self._sizes.desired), self._alarms, now)
         for instance_id in steps.terminate:
-            self._roster.terminate(self._roster.find(instance_id), now)
+            self._roster.refresh(instance_id, now)
         if configuration is not None:
             self._configuration = configuration
-        return steps.surplus
+        self._surplus = steps.surplus
 
     def _template(self) -> Template:
         """What is launched now."""

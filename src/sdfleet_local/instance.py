@@ -31,7 +31,10 @@ class LifecycleState(StrEnum):
     """Auto Scaling's names (User Guide, "Instance lifecycle")."""
 
     PENDING = "Pending"
+    PENDING_WAIT = "Pending:Wait"
+    PENDING_PROCEED = "Pending:Proceed"
     IN_SERVICE = "InService"
+    STANDBY = "Standby"
     TERMINATING = "Terminating"
     TERMINATING_WAIT = "Terminating:Wait"
     TERMINATING_PROCEED = "Terminating:Proceed"

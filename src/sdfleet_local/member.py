@@ -1,17 +1,27 @@
-"""An instance as its group sees it: lifecycle state, termination hook, and the end that somebody announced."""
+"""An instance as its group sees it: lifecycle state, hooks, and the end that somebody announced.
+
+::
+
+    Pending ──▶ Pending:Wait ──▶ Pending:Proceed ──▶ InService ◀──▶ Standby
+       │             │ abandoned                         │
+       │             ▼                                   ▼
+       └──────▶ Terminating ◀──────── Terminating:Wait ◀─┘   ──▶ Terminating:Proceed ──▶ gone
+
+User Guide, "Amazon EC2 Auto Scaling instance lifecycle". Without a launch hook an instance is Pending until it is
+ready.
+"""
 
 from __future__ import annotations
 
-import secrets
-import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sdfleet.domain import interruption
 from sdfleet.telemetry import logs
 from sdfleet_local.instance import Instance, LifecycleState
 from sdfleet_local.refresh_pace import PoolInstance
 from sdfleet_local.scaling_description import MemberDescription
+from sdfleet_local.scaling_hooks import HookResult, LifecycleAction, LifecycleHook, outcome_of
 from sdfleet_local.scaling_templates import Template
 
 log = logs.get_logger(__name__)
@@ -20,37 +30,6 @@ log = logs.get_logger(__name__)
 SPOT_NOTICE = timedelta(seconds=120)
 #: systemd's patience with a service that stops.
 TERMINATION_PATIENCE = timedelta(seconds=90)
-
-
-@dataclass(frozen=True)
-class TerminationHook:
-    """A lifecycle hook on `autoscaling:EC2_INSTANCE_TERMINATING`.
-
-    Its default result is not kept: for an instance that goes, CONTINUE and ABANDON both end it.
-    """
-
-    name: str
-    #: Not below a Spot notice's two minutes, which have no heartbeats and which an instance may use up.
-    heartbeat_timeout: timedelta = SPOT_NOTICE
-
-
-@dataclass
-class LifecycleAction:
-    """A group's wait for one instance."""
-
-    instance_id: str
-    hook: TerminationHook
-    began_at: datetime
-    expires_at: datetime
-    is_completed: bool = False
-    token: str = field(default_factory=lambda: str(uuid.UUID(bytes=secrets.token_bytes(16), version=4)))
-
-    def is_over(self, now: datetime) -> bool:
-        return self.is_completed or now >= self.expires_at
-
-    def extend(self, now: datetime) -> None:
-        latest = self.began_at + interruption.longest_wait(self.hook.heartbeat_timeout)
-        self.expires_at = min(latest, now + self.hook.heartbeat_timeout)
 
 
 @dataclass
@@ -68,8 +47,8 @@ class Member:
     #: It leaves, so it does not count as capacity.
     is_leaving: bool = False
     kill_at: datetime | None = None
-    #: The group's wait for it, over or not.
-    action: LifecycleAction | None = None
+    #: The group's waits for it since its last transition began, over or not.
+    actions: list[LifecycleAction] = field(default_factory=list)
 
     @property
     def instance_id(self) -> str:
@@ -80,8 +59,23 @@ class Member:
         """Whether the group has decided on its end."""
         return self.instance.metadata.target_state == "Terminated" or self.state is LifecycleState.TERMINATING
 
+    @property
+    def is_pending(self) -> bool:
+        """Whether it has never been in service."""
+        return self.state in (LifecycleState.PENDING, LifecycleState.PENDING_WAIT, LifecycleState.PENDING_PROCEED)
+
+    @property
+    def is_standby(self) -> bool:
+        return self.state is LifecycleState.STANDBY
+
     def to_pool(self) -> PoolInstance:
-        return PoolInstance(self.instance_id, self.template, self.in_service_since, is_protected=self.is_protected)
+        return PoolInstance(
+            self.instance_id,
+            self.template,
+            self.in_service_since,
+            is_protected=self.is_protected,
+            is_standby=self.is_standby,
+        )
 
     def to_description(self) -> MemberDescription:
         return MemberDescription(
@@ -110,24 +104,34 @@ class Member:
         log.info("instance.interrupted", instance_id=self.instance_id, ends_at=ends_at)
         return ends_at
 
-    def begin_termination(self, now: datetime, hook: TerminationHook | None) -> None:
-        """The group lets it go: through its hook, or at once without one."""
+    def begin_launch(self, now: datetime, hooks: Sequence[LifecycleHook]) -> None:
+        if hooks:
+            self._wait(LifecycleState.PENDING_WAIT, hooks, now)
+
+    def go_into_service(self, now: datetime) -> None:
+        self.state, self.in_service_since = LifecycleState.IN_SERVICE, now
+        self.instance.metadata.target_state = "InService"
+
+    def go_into_standby(self) -> None:
+        self.state = LifecycleState.STANDBY
+        self.instance.metadata.target_state = "Standby"
+
+    def begin_termination(self, now: datetime, hooks: Sequence[LifecycleHook]) -> None:
+        """The group lets it go: through its hooks, or at once without any."""
         if self.is_terminating:
             return
         self.is_leaving = True
         self.instance.metadata.target_state = "Terminated"
-        if hook is None:
+        if hooks:
+            self._wait(LifecycleState.TERMINATING_WAIT, hooks, now)
+        else:
             self._shut_down(now, LifecycleState.TERMINATING)
-            return
-        self.action = LifecycleAction(self.instance_id, hook, now, now + hook.heartbeat_timeout)
-        self.state = LifecycleState.TERMINATING_WAIT
-        log.info("lifecycle_action.begun", instance_id=self.instance_id, hook=hook.name)
 
     def stop(self, at: datetime) -> None:
         """The deployment ends: gone by `at`, what is in hand given back. Who has nothing in hand goes at once."""
         self.is_leaving = True
         at = self._end_by(at)
-        if self.state is LifecycleState.PENDING or self.instance.is_idle():
+        if self.is_pending or self.instance.is_idle():
             self.instance.kill()
             return
         self.instance.metadata.interruption_at = at
@@ -139,10 +143,22 @@ class Member:
         """Do what is due."""
         if self.kill_at is not None and now >= self.kill_at:
             self.instance.kill()
-        elif self.state is LifecycleState.TERMINATING_WAIT and self.action is not None and self.action.is_over(now):
-            if not self.action.is_completed:
+        elif self.state is LifecycleState.TERMINATING_WAIT and outcome_of(self.actions, now) is not None:
+            # CompleteLifecycleAction: "If the instance is terminating, both abandon and continue allow the instance to
+            # terminate."
+            if any(action.result is None for action in self.actions):
                 log.warning("lifecycle_action.timed_out", instance_id=self.instance_id)
             self._shut_down(now, LifecycleState.TERMINATING_PROCEED)
+
+    def launch_outcome(self, now: datetime) -> HookResult | None:
+        """Of its launch hooks; None: it waits for one."""
+        return outcome_of(self.actions, now)
+
+    def _wait(self, state: LifecycleState, hooks: Sequence[LifecycleHook], now: datetime) -> None:
+        self.state = state
+        self.actions = [LifecycleAction.begun(self.instance_id, hook, now) for hook in hooks]
+        for hook in hooks:
+            log.info("lifecycle_action.begun", instance_id=self.instance_id, hook=hook.name)
 
     def _shut_down(self, now: datetime, state: LifecycleState) -> None:
         self.state = state

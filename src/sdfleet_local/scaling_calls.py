@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from sdfleet_local.group import LocalGroup
 from sdfleet_local.groups import Groups
+from sdfleet_local.scaling_changes import GroupChange
 from sdfleet_local.scaling_errors import NotEmulated, ValidationError
 from sdfleet_local.scaling_templates import read_configuration
 from sdfleet_local.scaling_wire import Request
 
 #: Parameters of UpdateAutoScalingGroup that act here. What else it can set would be a false success.
-_CHANGEABLE = {"MinSize", "MaxSize", "DesiredCapacity", "LaunchTemplate", "MixedInstancesPolicy"}
+_CHANGEABLE = {
+    "MinSize", "MaxSize", "DesiredCapacity", "LaunchTemplate", "MixedInstancesPolicy", "HealthCheckGracePeriod",
+    "DefaultCooldown", "DefaultInstanceWarmup", "NewInstancesProtectedFromScaleIn",
+}  # fmt: skip
 _OF_EVERY_CALL = {"Action", "Version", "AutoScalingGroupName"}
-#: SetInstanceProtection, API reference.
-_MOST_PROTECTED = 50
 #: A page of any describe call: API reference, MaxRecords.
 _MOST_RECORDS = 100
 
@@ -59,39 +62,33 @@ def update_group(groups: Groups, request: Request) -> Result:
     others = sorted(set(request.values) - _CHANGEABLE - _OF_EVERY_CALL)
     if others:
         raise NotEmulated(f"Local mode cannot change {', '.join(others)} of a group.")
-    configuration = read_configuration(request, group.templates)
-    sizes = {
-        "desired": request.integer("DesiredCapacity"),
-        "minimum": request.integer("MinSize"),
-        "maximum": request.integer("MaxSize"),
-    }
-    if configuration is not None:
-        group.reconfigure(configuration)
-    if any(size is not None for size in sizes.values()):
-        group.resize(**sizes)
+    group.update(
+        GroupChange(
+            desired=request.integer("DesiredCapacity"),
+            minimum=request.integer("MinSize"),
+            maximum=request.integer("MaxSize"),
+            configuration=read_configuration(request, group.templates, current=group.configuration),
+            grace=_seconds(request.integer("HealthCheckGracePeriod")),
+            cooldown=_seconds(request.integer("DefaultCooldown")),
+            warmup=_seconds(request.integer("DefaultInstanceWarmup", least=-1)),
+            protects_new=request.flag("NewInstancesProtectedFromScaleIn"),
+        )
+    )
     return None
 
 
 def set_desired_capacity(groups: Groups, request: Request) -> Result:
     group = group_of(groups, request)
     request.required("DesiredCapacity")
-    group.resize(desired=request.integer("DesiredCapacity"))
+    honors_cooldown = request.flag("HonorCooldown") or False
+    group.resize(desired=request.integer("DesiredCapacity"), honors_cooldown=honors_cooldown)
     return None
-
-
-def set_protection(groups: Groups, request: Request) -> Result:
-    group = group_of(groups, request)
-    ids = request.texts("InstanceIds")
-    request.required("ProtectedFromScaleIn")
-    if not 0 < len(ids) <= _MOST_PROTECTED:
-        raise ValidationError(f"InstanceIds must name 1 to {_MOST_PROTECTED} instances, not {len(ids)}.")
-    unknown = [instance_id for instance_id in ids if not group.has(instance_id)]
-    if unknown:
-        raise ValidationError(f"The instance {unknown[0]} is not part of Auto Scaling group {group.name}.")
-    group.protect(ids, is_protected=request.flag("ProtectedFromScaleIn") is True)
-    return {}
 
 
 def describe_tags(groups: Groups, _request: Request) -> Result:
     """A local group has no tags of its own: its instances have those of the launch template."""
     return {"Tags": []}
+
+
+def _seconds(number: int | None) -> timedelta | None:
+    return None if number is None else timedelta(seconds=number)

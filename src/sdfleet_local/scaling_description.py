@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sdfleet_local.instance import LifecycleState
@@ -45,6 +45,9 @@ class GroupDescription:
     region: str
     scaling: DynamicScaling
     suspended: frozenset[Process]
+    #: HealthCheckGracePeriod.
+    grace: timedelta
+    protects_new: bool
 
     @property
     def arn(self) -> str:
@@ -63,12 +66,14 @@ class GroupDescription:
             "DefaultInstanceWarmup": None if warmup is None else int(warmup.total_seconds()),
             # Health is what the instance itself says.
             "HealthCheckType": "EC2",
-            "HealthCheckGracePeriod": 0,
+            "HealthCheckGracePeriod": int(self.grace.total_seconds()),
             "AvailabilityZones": [f"{self.region}a"],
             "Instances": [member.to_answer() for member in self.members] if has_instances else [],
             "CreatedTime": self.created_at,
-            "NewInstancesProtectedFromScaleIn": False,
+            "NewInstancesProtectedFromScaleIn": self.protects_new,
             "CapacityRebalance": True,
             "TerminationPolicies": ["Default"],
-            "SuspendedProcesses": [{"ProcessName": one.value} for one in sorted(self.suspended)],
+            "SuspendedProcesses": [
+                {"ProcessName": one.value, "SuspensionReason": "User suspended"} for one in sorted(self.suspended)
+            ],
         }

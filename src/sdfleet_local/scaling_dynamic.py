@@ -48,6 +48,13 @@ class DynamicScaling:
         """
         return timedelta(0) if self.warmup is None else self.warmup * self.pace
 
+    def retime(self, *, cooldown: timedelta | None, warmup: timedelta | None) -> None:
+        """What is None stays; a warm-up below 0 is removed."""
+        if cooldown is not None:
+            self.cooldown = cooldown
+        if warmup is not None:
+            self.warmup = None if warmup < timedelta(0) else warmup
+
     def warmup_of(self, policy: Policy) -> timedelta:
         """PutScalingPolicy, EstimatedInstanceWarmup: the policy's own, the group's, or the group's cooldown."""
         own = policy.warmup if policy.warmup is not None else self.warmup

@@ -33,6 +33,12 @@ class IrreversibleInstanceRefresh(CallRefused):
     code = "IrreversibleInstanceRefresh"
 
 
+class LimitExceeded(CallRefused):
+    """The group has as many as it may have (API reference, PutLifecycleHook)."""
+
+    code = "LimitExceeded"
+
+
 class ScalingActivityInProgress(CallRefused):
     """The group is still cooling down (API reference, SetDesiredCapacity, ExecutePolicy)."""
 

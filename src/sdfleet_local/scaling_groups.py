@@ -19,12 +19,13 @@ from sdfleet_local.alarms_metrics import LogMetrics
 from sdfleet_local.group import LocalGroup
 from sdfleet_local.groups import Groups
 from sdfleet_local.instance import SchedulerLauncher
-from sdfleet_local.member import SPOT_NOTICE, TerminationHook
+from sdfleet_local.member import SPOT_NOTICE
 from sdfleet_local.own_runtime import OwnRuntimeLauncher
 from sdfleet_local.plan import DEPLOYMENT_ID, REGION, LocalPlan, PlannedRuntime, PlannedScaling
 from sdfleet_local.provisioning import Resources
 from sdfleet_local.refresh_events import sender
 from sdfleet_local.scaling_dynamic import DynamicScaling
+from sdfleet_local.scaling_hooks import HookResult, LifecycleHook, Transition
 from sdfleet_local.scaling_metrics import MINUTE, read_depth
 from sdfleet_local.scaling_processes import Process
 from sdfleet_local.scaling_rules import FleetRules
@@ -74,7 +75,8 @@ class GroupBuilder:
                 on_event=tell,
                 # What a boot may take here; Auto Scaling itself would try for an hour.
                 refresh_patience=timedelta(seconds=self.plan.start_patience_s),
-                hook=TerminationHook(names.termination_hook_name(DEPLOYMENT_ID, runtime.name), SPOT_NOTICE),
+                hooks=self._hooks(runtime.name),
+                reported_hook=names.launch_hook_name(DEPLOYMENT_ID, runtime.name),
             )
             for runtime in self.resources.deployment.runtimes
         ]
@@ -109,6 +111,24 @@ class GroupBuilder:
         }
         minute = timedelta(seconds=self.plan.scaling_minute_s)
         ScalingWatch(groups, depths, self.clients.cloudwatch, minute=minute).start()
+
+    def _hooks(self, runtime: str) -> tuple[LifecycleHook, ...]:
+        """The template's, with shorter waits."""
+        return (
+            LifecycleHook(
+                names.launch_hook_name(DEPLOYMENT_ID, runtime),
+                Transition.LAUNCHING,
+                # A refresh that comes no further has failed by then.
+                2 * timedelta(seconds=self.plan.start_patience_s),
+            ),
+            LifecycleHook(
+                names.termination_hook_name(DEPLOYMENT_ID, runtime),
+                Transition.TERMINATING,
+                # Not below a Spot notice's two minutes, which have no heartbeats and which an instance may use up.
+                SPOT_NOTICE,
+                HookResult.CONTINUE,
+            ),
+        )
 
     def _scaling(self, planned: PlannedScaling) -> DynamicScaling:
         return DynamicScaling(

@@ -1,28 +1,79 @@
-"""Auto Scaling's calls on instances that go: lifecycle actions, health, termination."""
+"""Auto Scaling's calls on lifecycle hooks and their actions. Rules: the service's API reference."""
 
 from __future__ import annotations
 
-import uuid
-from datetime import UTC, datetime
+from datetime import timedelta
 
 from sdfleet.errors import LocalModeError
 from sdfleet_local.group import LocalGroup
 from sdfleet_local.groups import Groups
-from sdfleet_local.member import LifecycleAction
 from sdfleet_local.scaling_calls import Result, group_of
-from sdfleet_local.scaling_errors import CallRefused, ValidationError
+from sdfleet_local.scaling_errors import NotEmulated, ValidationError
+from sdfleet_local.scaling_hooks import (
+    DEFAULT_HEARTBEAT_TIMEOUT,
+    HookResult,
+    LifecycleAction,
+    LifecycleHook,
+    Transition,
+)
 from sdfleet_local.scaling_wire import Request
 
-_RESULTS = ("CONTINUE", "ABANDON")
-_HEALTH = ("Healthy", "Unhealthy")
+#: PutLifecycleHook: "The range is from 30 to 7200 seconds."
+_SHORTEST_TIMEOUT_S = 30
+_LONGEST_TIMEOUT_S = 7_200
+
+
+def put_hook(groups: Groups, request: Request) -> Result:
+    group, name = group_of(groups, request), request.required("LifecycleHookName")
+    told = [one for one in ("NotificationTargetARN", "RoleARN", "NotificationMetadata") if request.text(one)]
+    if told:
+        raise NotEmulated(f"Local mode notifies nobody of lifecycle actions; leave out {', '.join(told)}.")
+    old = next((hook for hook in group.hooks() if hook.name == name), None)
+    transition: str | None = request.one_of("LifecycleTransition", tuple(Transition))
+    if transition is None and old is not None:
+        transition = old.transition
+    if transition is None:
+        raise ValidationError("LifecycleTransition is required for a new lifecycle hook")
+    seconds = request.integer("HeartbeatTimeout", least=_SHORTEST_TIMEOUT_S, most=_LONGEST_TIMEOUT_S)
+    result = request.one_of("DefaultResult", tuple(HookResult))
+    group.put_hook(
+        LifecycleHook(
+            name,
+            Transition(transition),
+            timedelta(seconds=seconds)
+            if seconds is not None
+            else (old.heartbeat_timeout if old else DEFAULT_HEARTBEAT_TIMEOUT),
+            HookResult(result) if result else (old.default_result if old else HookResult.ABANDON),
+        )
+    )
+    return {}
+
+
+def delete_hook(groups: Groups, request: Request) -> Result:
+    group, name = group_of(groups, request), request.required("LifecycleHookName")
+    _check_hook(group, name)
+    group.delete_hook(name)
+    return {}
+
+
+def describe_hooks(groups: Groups, request: Request) -> Result:
+    group = group_of(groups, request)
+    wanted = request.texts("LifecycleHookNames")
+    return {
+        "LifecycleHooks": [hook.to_answer(group.name) for hook in group.hooks() if not wanted or hook.name in wanted]
+    }
+
+
+def describe_hook_types(_groups: Groups, _request: Request) -> Result:
+    return {"LifecycleHookTypes": [one.value for one in Transition]}
 
 
 def complete_action(groups: Groups, request: Request) -> Result:
-    """Its result is not kept: for an instance that goes, CONTINUE and ABANDON both end it."""
     group, wait = _wait(groups, request)
-    if request.required("LifecycleActionResult") not in _RESULTS:
-        raise ValidationError(f"LifecycleActionResult must be one of {', '.join(_RESULTS)}")
-    group.complete(wait)
+    result = request.required("LifecycleActionResult")
+    if result not in tuple(HookResult):
+        raise ValidationError(f"LifecycleActionResult must be one of {', '.join(HookResult)}")
+    group.complete(wait, HookResult(result))
     return {}
 
 
@@ -30,51 +81,6 @@ def record_heartbeat(groups: Groups, request: Request) -> Result:
     group, wait = _wait(groups, request)
     group.extend(wait)
     return {}
-
-
-def describe_hooks(groups: Groups, request: Request) -> Result:
-    group = group_of(groups, request)
-    wanted = request.texts("LifecycleHookNames")
-    hook = group.hook
-    if hook is None or (wanted and hook.name not in wanted):
-        return {"LifecycleHooks": []}
-    seconds = int(hook.heartbeat_timeout.total_seconds())
-    shown = {
-        "LifecycleHookName": hook.name,
-        "AutoScalingGroupName": group.name,
-        "LifecycleTransition": "autoscaling:EC2_INSTANCE_TERMINATING",
-        "HeartbeatTimeout": seconds,
-        "GlobalTimeout": min(100 * seconds, 172_800),
-        "DefaultResult": "CONTINUE",
-    }
-    return {"LifecycleHooks": [shown]}
-
-
-def set_health(groups: Groups, request: Request) -> Result:
-    instance_id, health = request.required("InstanceId"), request.required("HealthStatus")
-    if health not in _HEALTH:
-        raise ValidationError(f"HealthStatus must be one of {', '.join(_HEALTH)}")
-    # No grace period here, whatever ShouldRespectGracePeriod says; and who is said to be healthy stays as it is.
-    if health == "Unhealthy":
-        _let_go(groups, instance_id, decrement=False, is_healthy=False)
-    return None
-
-
-def terminate_instance(groups: Groups, request: Request) -> Result:
-    instance_id = request.required("InstanceId")
-    decrement = request.required("ShouldDecrementDesiredCapacity") == "true"
-    group = _let_go(groups, instance_id, decrement=decrement)
-    return {
-        "Activity": {
-            "ActivityId": str(uuid.uuid4()),
-            "AutoScalingGroupName": group.name,
-            "Cause": "An instance was taken out of service in response to a user request.",
-            "Description": f"Terminating EC2 instance: {instance_id}",
-            "Progress": 0,
-            "StartTime": datetime.now(UTC),
-            "StatusCode": "InProgress",
-        }
-    }
 
 
 def _wait(groups: Groups, request: Request) -> tuple[LocalGroup, LifecycleAction]:
@@ -93,15 +99,9 @@ def _wait(groups: Groups, request: Request) -> tuple[LocalGroup, LifecycleAction
     return group, action
 
 
-def _let_go(groups: Groups, instance_id: str, *, decrement: bool, is_healthy: bool = True) -> LocalGroup:
-    """Its group, which replaces it unless `decrement`."""
-    try:
-        group = groups.of(instance_id)
-        group.terminate(instance_id, decrement=decrement, is_healthy=is_healthy)
-    except CallRefused:
-        raise
-    except LocalModeError as error:
-        raise ValidationError(
-            f"Instance Id not found - No managed instance found for instance ID: {instance_id}"
-        ) from error
-    return group
+def _check_hook(group: LocalGroup, name: str) -> None:
+    """Raises:
+    ValidationError: the group has no such hook. The text is Auto Scaling's [X].
+    """
+    if all(hook.name != name for hook in group.hooks()):
+        raise ValidationError(f"No Lifecycle Hook found with name: {name}")

@@ -1,4 +1,7 @@
-"""Instances that die at boot are replaced more and more slowly."""
+"""Instances that die at boot, or are abandoned there, are replaced more and more slowly, and without an end.
+
+Auto Scaling keeps replacing them; how its pauses grow is not documented [U]. Who stops the growth is the fast scaler.
+"""
 
 from __future__ import annotations
 

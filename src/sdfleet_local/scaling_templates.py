@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sdfleet.aws.operator_errors import explained
@@ -91,8 +91,13 @@ class Templates(Protocol):
         """Forget an instance's tags, which go with it."""
 
 
-def read_configuration(request: Request, templates: Templates) -> Configuration | None:
+def read_configuration(
+    request: Request, templates: Templates, *, current: Configuration | None = None
+) -> Configuration | None:
     """The launch template or mixed instances policy in `request`; None where there is neither.
+
+    `current`: a group's, of which a policy without a launch template keeps its own (MixedInstancesPolicy,
+    LaunchTemplate: "Required when creating a mixed instances group").
 
     Raises:
         ValidationError: both, or something that does not exist.
@@ -106,11 +111,20 @@ def read_configuration(request: Request, templates: Templates) -> Configuration 
     if mixed is None:
         return None
     template = mixed.structure("LaunchTemplate")
+    if template is None and current is not None:
+        return replace(current, shape={"MixedInstancesPolicy": {**_policy_of(current), **mixed.values}})
     inner = template and template.structure("LaunchTemplateSpecification")
     if inner is None:
         raise ValidationError("A MixedInstancesPolicy must have a LaunchTemplate with a LaunchTemplateSpecification")
     specification = _read_specification(inner)
     return Configuration({"MixedInstancesPolicy": mixed.values}, specification, templates.find(specification))
+
+
+def _policy_of(configuration: Configuration) -> Mapping[str, Any]:
+    """As a mixed policy, whatever it was given as."""
+    plain = {"LaunchTemplate": {"LaunchTemplateSpecification": configuration.shape.get("LaunchTemplate")}}
+    policy: Mapping[str, Any] = configuration.shape.get("MixedInstancesPolicy", plain)
+    return policy
 
 
 def first_configuration(shape: Mapping[str, Any], templates: Templates) -> Configuration:

@@ -15,6 +15,7 @@ from builders import NOON
 from refresh_bench import RefreshBench
 from sdfleet.aws.clients import Clients
 from sdfleet.aws.rollout_group import AutoScalingRolloutGroup
+from sdfleet.aws.trial_alarms import TrialAlarms
 from sdfleet.domain import names
 from sdfleet.domain.instance_refresh import CancelRefresh, RefreshStatus, RollBackRefresh, StartRefresh
 from sdfleet.domain.release import Release
@@ -80,7 +81,11 @@ def fleet(clients: Clients, auto_scaling: Endpoint) -> Fleet:
     bench = RefreshBench(5, name=name, templates=templates, configuration=configuration)
     auto_scaling.groups.add(bench.group)
     client = auto_scaling.client
-    rollout_group = AutoScalingRolloutGroup(client, clients.ec2, bench.clock, group_name=name, alarms=())
+    alarms = names.rollout_alarms("local", runtime)
+    CloudWatchAlarms(clients.cloudwatch).create(alarms, {names.FLEET_DIMENSION: name})
+    bench.alarms.update(dict.fromkeys(alarms, AlarmState.OK))
+    trial = TrialAlarms(clients.cloudwatch, deployment_id="local", runtime=runtime)
+    rollout_group = AutoScalingRolloutGroup(client, clients.ec2, bench.clock, group_name=name, alarms=trial)
     return Fleet(bench, client, rollout_group, name)
 
 
@@ -294,9 +299,10 @@ def test_protection_is_set_and_shown(fleet: Fleet) -> None:
     ("call", "arguments"),
     [
         ("create_auto_scaling_group", {"AutoScalingGroupName": "other", "MinSize": 0, "MaxSize": 1}),
-        ("put_scaling_policy", {"AutoScalingGroupName": "fleet", "PolicyName": "steps"}),
-        ("enter_standby", {"AutoScalingGroupName": "fleet", "ShouldDecrementDesiredCapacity": True}),
-        ("update_auto_scaling_group", {"DefaultCooldown": 5}),
+        ("put_scaling_policy", {"PolicyName": "busy", "PolicyType": "TargetTrackingScaling"}),
+        ("put_scaling_policy", {"PolicyName": "seer", "PolicyType": "PredictiveScaling"}),
+        ("put_warm_pool", {}),
+        ("update_auto_scaling_group", {"MaxInstanceLifetime": 86_400}),
         ("start_instance_refresh", {"Strategy": "ReplaceRootVolume"}),
     ],
 )
@@ -320,7 +326,7 @@ def cloudwatch(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     client = Clients(region="us-east-1", endpoint_url=endpoint).cloudwatch
-    CloudWatchAlarms(client).create([ALARM])
+    CloudWatchAlarms(client).create([ALARM], {names.FLEET_DIMENSION: "local-sd"})
     yield client
     client.close()
 

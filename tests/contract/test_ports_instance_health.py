@@ -61,6 +61,7 @@ def watched(request: pytest.FixtureRequest) -> Watched:
     broken, sound = (instance.instance_id for instance in endpoint.bench.launcher.launched)
 
     def replaces(instance_id: str) -> bool:
+        endpoint.bench.tick()
         states = {one.instance_id: one.state for one in endpoint.bench.group.describe()}
         return states[instance_id] == "Terminating:Wait"
 

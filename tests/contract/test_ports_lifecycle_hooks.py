@@ -19,6 +19,7 @@ from sdfleet.memory.lifecycle_hooks import MemoryLifecycleHooks
 from sdfleet.ports import LifecycleHooks
 from sdfleet_local.autoscaling_api import AutoScalingServer
 from sdfleet_local.groups import Groups
+from sdfleet_local.scaling_hooks import HookResult
 
 TIMEOUT = timedelta(seconds=120)
 SECOND = timedelta(seconds=1)
@@ -180,7 +181,7 @@ def test_a_token_stands_for_its_instance(endpoint_of_groups: Endpoint) -> None:
         LifecycleActionToken=action.token,
         LifecycleActionResult="ABANDON",
     )
-    assert action.is_completed
+    assert action.result is HookResult.ABANDON
 
 
 def test_an_instance_is_terminated_with_and_without_a_replacement(endpoint_of_groups: Endpoint) -> None:

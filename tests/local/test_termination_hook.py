@@ -6,7 +6,8 @@ import pytest
 
 from local_group_bench import HOOK, SECOND, Bench, FakeInstance
 from sdfleet.errors import LocalModeError
-from sdfleet_local.member import SPOT_NOTICE, TERMINATION_PATIENCE, LifecycleAction
+from sdfleet_local.member import SPOT_NOTICE, TERMINATION_PATIENCE
+from sdfleet_local.scaling_hooks import LifecycleAction
 
 
 def action_of(bench: Bench, instance: FakeInstance) -> LifecycleAction:
@@ -84,7 +85,7 @@ def test_a_spot_notice_takes_a_waiting_instance_away_after_two_minutes() -> None
 
 
 def test_without_a_hook_an_instance_is_shut_down_at_once() -> None:
-    bench = Bench(1, hook=None)
+    bench = Bench(1, hooks=())
     instance = a_waiting_instance(bench)
     assert bench.states() == ["Terminating", "Pending"]
     assert instance.signals == ["TERM"]
