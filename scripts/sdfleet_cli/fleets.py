@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from sdfleet.aws.account import identify
+from sdfleet.aws.clients import Clients
 from sdfleet.aws.operator_errors import explained
 from sdfleet.domain import names
 from sdfleet.errors import DeploymentRefused
-from sdfleet_cli.reach import Reach, reach
+from sdfleet_cli.reach import reach
 from sdfleet_lambdas.rollout_services import fleet_rollouts
 from sdfleet_lambdas.rollouts import IMAGE_VERSION, FleetRollouts
 
@@ -20,7 +21,7 @@ def find_fleets(
         DeploymentRefused: the deployment has no fleet, or none that is called so.
     """
     reached = reach(deployment_id, region)
-    runtimes = _runtimes(reached)
+    runtimes = runtimes_of(reached.clients, reached.deployment_id)
     if not runtimes:
         raise DeploymentRefused(
             f"There is no deployment {deployment_id} here; scripts/list-deployments.sh lists those that there are."
@@ -39,10 +40,10 @@ def find_fleets(
     return identify(reached.clients).caller_arn, fleets
 
 
-def _runtimes(reached: Reach) -> list[str]:
+def runtimes_of(clients: Clients, deployment_id: str) -> list[str]:
     """By their parameters, which every fleet has from its beginning."""
-    path = names.deployment_parameters(reached.deployment_id)
+    path = names.deployment_parameters(deployment_id)
     with explained():
-        pages = reached.clients.ssm.get_paginator("get_parameters_by_path").paginate(Path=path, Recursive=True)
+        pages = clients.ssm.get_paginator("get_parameters_by_path").paginate(Path=path, Recursive=True)
         found = [parameter["Name"].removeprefix(f"{path}/") for page in pages for parameter in page["Parameters"]]
     return sorted(name.removesuffix(f"/{IMAGE_VERSION}") for name in found if name.endswith(f"/{IMAGE_VERSION}"))

@@ -25,6 +25,7 @@ _COMMANDS: Mapping[str, str] = {
     "list-deployments": "list_deployments:list_deployments",
     "local": "local:local",
     "promote": "releases:promote",
+    "rehearse-releases": "rehearse:rehearse_releases",
     "rollback": "releases:rollback",
     "simulate": "simulate:simulate",
     "spot": "spot:spot",

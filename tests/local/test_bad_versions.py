@@ -85,7 +85,7 @@ async def test_one_that_fails_tasks_fails_all_of_them(tmp_path: Path) -> None:
 
 async def test_one_that_fails_some_tasks_fails_three_in_ten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chances = iter([0.29, 0.31, 0.9, 0.0])
-    monkeypatch.setattr(practice.random, "random", lambda: next(chances))
+    monkeypatch.setattr("random.random", lambda: next(chances))
     assert await outcomes(broken(Fault.FAIL_SOME_TASKS, tmp_path), 4) == {"transient": 2, "good": 2}
 
 

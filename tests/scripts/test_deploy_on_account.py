@@ -43,6 +43,19 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAcc
         yield running
 
 
+@pytest.mark.parametrize(
+    ("status", "is_refused"),
+    [("in-progress", True), ("rolling-back", True), ("stable", False), ("failed", False)],
+)
+def test_nothing_is_deployed_while_a_release_is_on_its_way(account: FakeAccount, status: str, is_refused: bool) -> None:
+    ssm = account.client("ssm")
+    for name, value in (("image-version", "1.0.0"), ("deployment-status", status)):
+        ssm.put_parameter(Name=f"/sdfleet/sdfleet/sdruntime/{name}", Value=value, Type="String", Overwrite=True)
+    result = deploy()
+    assert (result.exit_code == 3, account.calls("cdk") == []) == (is_refused, is_refused), result.output
+    assert ("scripts/rollback.sh sdfleet" in result.output) is is_refused
+
+
 def a_checkout(root: Path) -> Path:
     for dockerfile in ("scheduler/Dockerfile", "scheduler/images/sdwebui/Dockerfile"):
         (root / dockerfile).parent.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Sequence, Set
 from datetime import UTC, datetime, timedelta
@@ -12,6 +11,7 @@ import click
 
 from sdfleet.domain.rollout import Phase, Rollout, Wish
 from sdfleet.errors import DeploymentError, DeploymentRefused, ServiceUnavailable
+from sdfleet_cli.commands.durations import Duration
 from sdfleet_cli.console import HELP_NAMES, ExitStatus, plain_errors
 from sdfleet_cli.fleets import find_fleets
 from sdfleet_cli.rollout_report import as_json, canary_in_words, in_words, phase_in_words, report
@@ -19,20 +19,6 @@ from sdfleet_lambdas.rollouts import FleetRollouts
 
 #: Between two looks at a rollout that somebody waits for.
 POLL_S = 2.0
-_DURATION = re.compile(r"(\d+)\s*(s|m|h)?")
-_SECONDS = {"s": 1, "m": 60, "h": 3600}
-
-
-class Duration(click.ParamType[timedelta]):
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        if isinstance(value, timedelta):
-            return value
-        match = _DURATION.fullmatch(str(value).strip())
-        if match is None:
-            self.fail(f"{value!r} is no duration; write 20s, 15m or 1h", param, ctx)
-        return timedelta(seconds=int(match[1]) * _SECONDS[match[2] or "s"])
 
 
 def _common(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -20,6 +20,7 @@ from sdfleet_cli.deployment.cdk_app import synthesize
 from sdfleet_cli.deployment.configuration import Wish, deployment_id_of, fill_in
 from sdfleet_cli.deployment.journal import Journal
 from sdfleet_cli.deployment.pipeline import request_line, steps_of
+from sdfleet_cli.deployment.rollout_guard import refuse_during_rollout
 from sdfleet_cli.deployment.runner import run_steps
 from sdfleet_cli.deployment.session import DeployOptions, Session
 
@@ -84,6 +85,7 @@ def deploy_to_account(request: DeployRequest) -> None:
             f"-R {journal.region} to go on with it, or -R {account.region} for a second one there."
         )
     click.echo(f"Deploying {deployment_id} to {account.region}, account {account.account_id}.\n")
+    refuse_during_rollout(clients, deployment_id)
     with journal.exclusively():
         journal.enter_place(account_id=account.account_id, region=account.region)
         session = Session(root, deployment_id, config_file, account, clients, journal, request.options)

@@ -1,0 +1,311 @@
+"""The scenes of the rehearsal. Each begins and ends on a fleet that is stable, on the release that it began with."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from sdfleet.domain.rollout import Phase, Rollout
+from sdfleet_cli.rehearsal.stage import ROLLOUT_TIMEOUT_S, Stage
+from sdfleet_local.bad_versions import Fault
+
+#: What the recorder may take to have it right: on this machine.
+MOST_LAG_S = 30.0
+_OVER = {Phase.SUCCEEDED, Phase.ROLLED_BACK, Phase.FAILED}
+#: Phases in which a terminal is left, and the phase after which one of them cannot come any more.
+_LEFT_IN = (Phase.CANARY, Phase.CANARY_BAKING, Phase.ROLLING, Phase.BAKING)
+
+
+@dataclass
+class Play:
+    """One scene as it goes on: what is noted, and what was not as it should be."""
+
+    stage: Stage
+    name: str
+    bake: timedelta
+    notes: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    def expect(self, is_so: bool, what: str) -> bool:
+        if not is_so:
+            self.wrong.append(what)
+        return is_so
+
+    def done(self, *words: str, status: int = 0, timeout_s: float = ROLLOUT_TIMEOUT_S) -> bool:
+        """Whether the command ended as it should."""
+        ran = self.stage.sdfleet(*words, timeout_s=timeout_s)
+        last = (ran.stderr.strip() or ran.stdout.strip()).splitlines()[-1:]
+        return self.expect(ran.returncode == status, f"{' '.join(words)} ended with {ran.returncode}: {last}")
+
+    def build(self, version: str, *options: str) -> bool:
+        return self.done("build-images", "local", version, *options)
+
+    def deploy(self, version: str, *options: str) -> Rollout | None:
+        """The rollout, just begun."""
+        bake = f"{int(self.bake.total_seconds())}s"
+        words = ("deploy-new-version", "local", version, "--percentage", "20", "--bake", bake, "--yes", *options)
+        return self.begun(version) if self.done(*words) else None
+
+    def begun(self, version: str) -> Rollout | None:
+        rollout = self.stage.watch.fleet.history().current
+        is_ours = rollout is not None and rollout.target.version == version
+        self.expect(is_ours, f"no rollout to {version} is recorded")
+        return rollout if is_ours else None
+
+    def over(self, rollout: Rollout, phase: Phase) -> Rollout | None:
+        """The rollout at its end, and all that is true of every end."""
+        watch = self.stage.watch
+        ended = watch.until(_OVER, rollout_id=rollout.id, within_s=ROLLOUT_TIMEOUT_S)
+        if not self.expect(ended is not None, f"the rollout to {rollout.target.version} did not end") or ended is None:
+            return None
+        self.expect(ended.phase is phase, f"it ended as {ended.phase} ({ended.reason}), not {phase}")
+        time.sleep(1.0)
+        fewest = min((sight.in_service for sight in watch.of(rollout)), default=0)
+        capacity = watch.fleet.group.state().capacity
+        self.expect(fewest >= capacity, f"only {fewest} instances were in service, and {capacity} are wanted")
+        lag = watch.lag_s(rollout)
+        self.expect(lag <= MOST_LAG_S, f"the record was right after {lag:.0f} s")
+        took = (ended.ended_at or ended.started_at) - ended.started_at
+        self.notes.append(
+            f"{rollout.former.version} -> {rollout.target.version}: {ended.phase} after {took.total_seconds():.0f} s, "
+            f"never under {fewest} in service, recorded {lag:.1f} s after the group was done"
+        )
+        return ended
+
+    def face(self, version: str, previous: str | None = None) -> None:
+        found = self.stage.watch.face()
+        self.expect(found[0] == version and found[2] == "stable", f"SSM shows {found}, not {version}, stable")
+        if previous is not None:
+            self.expect(found[1] == previous, f"previous-version is {found[1]}, not {previous}")
+
+    def statuses(self, rollout: Rollout, *wanted: str) -> None:
+        seen = self.stage.watch.statuses(rollout)
+        # The first look may still find what was shown before it began.
+        seen = seen[1:] if seen[:1] == ["stable"] else seen
+        self.expect(seen == list(wanted), f"deployment-status went {' -> '.join(seen)}")
+
+    def canary(self, rollout: Rollout) -> None:
+        """Exactly a fifth during its bake: whole instances, rounded up."""
+        shares = self.stage.watch.shares(rollout, Phase.CANARY_BAKING)
+        capacity = self.stage.watch.fleet.group.state().capacity
+        wanted = -(-capacity * rollout.wish.percentage // 100)
+        self.expect(set(shares) == {wanted}, f"looks by instances on {rollout.target.version}: {dict(shares)}")
+        self.notes.append(f"{wanted} of {capacity} during the canary's bake, in all {sum(shares.values())} looks")
+
+
+Scene = Callable[[Play], None]
+
+
+def good_release(play: Play) -> None:
+    """A canary of a fifth, the rest, and back again after the end."""
+    play.build("1.1.0")
+    rollout = play.deploy("1.1.0")
+    if rollout is None or play.over(rollout, Phase.SUCCEEDED) is None:
+        return
+    play.canary(rollout)
+    play.statuses(rollout, "in-progress", "stable")
+    play.face("1.1.0", previous=rollout.former.version)
+    back(play, rollout.former.version)
+
+
+def back(play: Play, version: str) -> None:
+    """`rollback.sh` after a rollout's end."""
+    if not play.done("rollback", "local", "--yes", "--wait"):
+        return
+    rollout = play.begun(version)
+    if rollout is not None and play.over(rollout, Phase.SUCCEEDED) is not None:
+        play.face(version)
+
+
+def rollback_in_the_middle(play: Play) -> None:
+    play.build("1.1.1")
+    rollout = play.deploy("1.1.1")
+    if rollout is None:
+        return
+    play.expect(
+        play.stage.watch.until({Phase.CANARY_BAKING}, rollout_id=rollout.id, within_s=ROLLOUT_TIMEOUT_S) is not None,
+        "the canary never baked",
+    )
+    play.done("deploy-new-version", "local", "1.1.1", "--yes", status=3)
+    play.done("rollback", "local", "--yes", "--why", "rehearsed")
+    if play.over(rollout, Phase.ROLLED_BACK) is not None:
+        play.statuses(rollout, "in-progress", "rolling-back", "stable")
+        play.face(rollout.former.version)
+
+
+def hold_and_promote(play: Play) -> None:
+    play.build("1.1.2")
+    rollout = play.deploy("1.1.2", "--hold")
+    if rollout is None:
+        return
+    held = play.stage.watch.until({Phase.HELD}, rollout_id=rollout.id, within_s=ROLLOUT_TIMEOUT_S)
+    if not play.expect(held is not None, "the canary was never held"):
+        return
+    # Longer than its bake: nothing but a promotion lets it go on.
+    time.sleep(play.bake.total_seconds() + 2)
+    now = play.stage.watch.sights[-1]
+    play.expect(now.rollout is not None and now.rollout.phase is Phase.HELD, "it went on unpromoted")
+    play.notes.append(f"held with {now.releases.get('1.1.2', 0)} of {now.in_service} on 1.1.2")
+    if play.done("promote", "local", "--yes", "--wait") and play.over(rollout, Phase.SUCCEEDED) is not None:
+        play.face("1.1.2", previous=rollout.former.version)
+        back(play, rollout.former.version)
+
+
+def bad_version(fault: Fault) -> Scene:
+    def scene(play: Play) -> None:
+        version = f"1.2.0-{fault}"
+        play.build(version, "--bad", fault)
+        rollout = play.deploy(version)
+        if rollout is None:
+            return
+        ended = play.over(rollout, Phase.ROLLED_BACK)
+        if ended is None:
+            return
+        play.notes.append(f"turned back: {ended.reason}")
+        play.statuses(rollout, "in-progress", "rolling-back", "stable")
+        play.face(rollout.former.version)
+        # Counted in whole looks of the alarms.
+        time.sleep(3.0)
+        runs = play.stage.watch.fleet.group.runs(
+            (rollout.former.version, version), since=rollout.started_at, until=ended.ended_at
+        )
+        former, trial = runs[rollout.former.version], runs[version]
+        play.notes.append(f"runs: {trial.bad} failed and {trial.good} went well on it, {former.count} on the rest")
+
+    return scene
+
+
+def terminals_left(number: signal.Signals) -> Scene:
+    """Ctrl-C, or a window that is closed, in every phase: whoever watches does not matter."""
+
+    def scene(play: Play) -> None:
+        version = f"1.3.0-{number.name.lower()}"
+        play.build(version)
+        words = ("--percentage", "20", "--bake", f"{int(play.bake.total_seconds())}s", "--yes", "--wait")
+        terminal = play.stage.terminal("deploy-new-version", "local", version, *words)
+        rollout: Rollout | None = None
+        for phase in _LEFT_IN:
+            seen = play.stage.watch.until({phase, *_OVER}, rollout_id=rollout.id if rollout else None, within_s=240)
+            if seen is None or seen.target.version != version:
+                seen = _of_version(play, version, {phase})
+            if not play.expect(seen is not None, f"{phase} never came") or seen is None or seen.is_over:
+                break
+            rollout = seen
+            play.notes.append(f"left in {phase}: {_leave(play, terminal, number)}")
+            terminal = play.stage.terminal("check-deployment-status", "local", "--wait")
+        _leave(play, terminal, number, must_run=False)
+        if rollout is not None and play.over(rollout, Phase.SUCCEEDED) is not None:
+            play.face(version, previous=rollout.former.version)
+            back(play, rollout.former.version)
+
+    return scene
+
+
+def _of_version(play: Play, version: str, phases: set[Phase]) -> Rollout | None:
+    """Before it, `until` finds the last rollout, which is another."""
+    end = time.monotonic() + 240
+    while time.monotonic() < end:
+        seen = play.stage.watch.until(phases, within_s=1.0)
+        if seen is not None and seen.target.version == version:
+            return seen
+    return None
+
+
+def _leave(play: Play, terminal: subprocess.Popen[str], number: signal.Signals, *, must_run: bool = True) -> str:
+    """What became of it."""
+    # A second for Python to start, where the phase came at once.
+    time.sleep(1.5)
+    if terminal.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(terminal.pid, number)
+    elif must_run:
+        return f"it had ended with {terminal.returncode}"
+    try:
+        status = terminal.wait(30)
+    except subprocess.TimeoutExpired:
+        terminal.kill()
+        play.expect(is_so=False, what=f"a terminal did not end at {number.name}")
+        return "it had to be killed"
+    return f"exit status {status}"
+
+
+def events_lost(play: Play) -> None:
+    """None reaches the recorder in time."""
+    # SQS's longest delay: the rehearsal is over by then.
+    sqs, url = play.stage.clients.sqs, play.stage.event_queue_url
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"DelaySeconds": "900"})
+    try:
+        _roll_out(play, "1.4.0")
+    finally:
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"DelaySeconds": "0"})
+
+
+def events_doubled_and_reordered(play: Play) -> None:
+    """All kinds of them, at any time and in any order, of this refresh and of others."""
+    with _noise(play.stage) as sent:
+        _roll_out(play, "1.4.1")
+    play.notes.append(f"{sent[0]} events that meant nothing")
+
+
+def _roll_out(play: Play, version: str) -> None:
+    play.build(version)
+    rollout = play.deploy(version)
+    if rollout is not None and play.over(rollout, Phase.SUCCEEDED) is not None:
+        play.canary(rollout)
+        play.statuses(rollout, "in-progress", "stable")
+        play.face(version, previous=rollout.former.version)
+        back(play, rollout.former.version)
+
+
+@contextmanager
+def _noise(stage: Stage) -> Iterator[list[int]]:
+    """How many it sent."""
+    stopping, sent, chance = threading.Event(), [0], random.Random(1)
+    kinds = (
+        "Started",
+        "Checkpoint Reached",
+        "Succeeded",
+        "Failed",
+        "Cancelled",
+        "Rollback Succeeded",
+        "Rollback Failed",
+    )
+
+    def send() -> None:
+        while not stopping.wait(chance.uniform(0.1, 0.9)):
+            event: Mapping[str, object] = {
+                "source": "aws.autoscaling",
+                "detail-type": f"EC2 Auto Scaling Instance Refresh {chance.choice(kinds)}",
+                "detail": {"AutoScalingGroupName": stage.watch.fleet.runtime, "InstanceRefreshId": "of-another-day"},
+            }
+            stage.clients.sqs.send_message(QueueUrl=stage.event_queue_url, MessageBody=json.dumps(event))
+            sent[0] += 1
+
+    thread = threading.Thread(target=send, name="noise", daemon=True)
+    thread.start()
+    try:
+        yield sent
+    finally:
+        stopping.set()
+        thread.join()
+
+
+SCENES: Mapping[str, Scene] = {
+    "good": good_release,
+    "rollback": rollback_in_the_middle,
+    "hold": hold_and_promote,
+    **{str(fault): bad_version(fault) for fault in Fault},
+    "ctrl-c": terminals_left(signal.SIGINT),
+    "killed-terminal": terminals_left(signal.SIGKILL),
+    "events-lost": events_lost,
+    "events-doubled": events_doubled_and_reordered,
+}
