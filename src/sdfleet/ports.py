@@ -340,6 +340,9 @@ class WorkReports(Protocol):
 class ScalerSchedule(Protocol):
     """What calls the fast scaler every minute while it is on."""
 
+    @property
+    def is_on(self) -> bool: ...
+
     def switch_on(self) -> None: ...
 
     def switch_off(self) -> None: ...

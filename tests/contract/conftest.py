@@ -82,7 +82,16 @@ def clients(endpoint: str) -> Iterator[Clients]:
         environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
         environment.setenv("AWS_ENDPOINT_URL", endpoint)
         built = Clients()
-        services: list[Any] = [built.sqs, built.sns, built.s3, built.dynamodb, built.ssm, built.ec2, built.autoscaling]
+        services: list[Any] = [
+            built.sqs,
+            built.sns,
+            built.s3,
+            built.dynamodb,
+            built.ssm,
+            built.ec2,
+            built.autoscaling,
+            built.events,
+        ]
         services.append(built.cloudwatch)
     built.s3.create_bucket(Bucket=BUCKET)
     yield built

@@ -13,7 +13,7 @@ from sdfleet.aws.task_queue import SqsTaskQueue
 from sdfleet.errors import LeaseLost, ServiceUnavailable
 from sdfleet.memory.clock import FakeClock
 from sdfleet.memory.task_queue import MemoryTaskQueue
-from sdfleet.ports import QueueMessage, TaskQueue
+from sdfleet.ports import QueueCounts, QueueMessage, TaskQueue
 
 NOTHING = timedelta(0)
 LEASE = timedelta(seconds=30)
@@ -211,3 +211,10 @@ def test_a_message_received_too_often_leaves_the_sqs_queue(clients: Clients, que
 def test_a_queue_that_is_not_there_is_unavailable(clients: Clients, queue_url: str) -> None:
     with pytest.raises(ServiceUnavailable):
         SqsTaskQueue(clients.sqs, f"{queue_url}-gone").depth()
+
+
+def test_messages_are_counted_by_whether_somebody_has_them(queue: TaskQueue) -> None:
+    for body in ("one", "two", "three"):
+        queue.send(body)
+    queue.receive(max_messages=1, wait=timedelta(0), visibility=timedelta(minutes=1))
+    assert queue.counts() == QueueCounts(visible=2, in_flight=1)

@@ -58,12 +58,21 @@ class AutoScalingScaledGroup:
             raise ServiceUnavailable(
                 f"{self._name} has no mixed instances policy; deploy the service with ./deploy.sh."
             )
-        # Given whole: what a distribution leaves out might go back to its default, which for On-Demand is 100 %.
-        distribution: Any = {**policy.get("InstancesDistribution", {}), "OnDemandBaseCapacity": count}
+        # Given whole: what a policy leaves out might go back to its default, which for On-Demand is 100 %. Nothing of
+        # it changes meanwhile: a refresh, which moves the template's version, holds the policy against everybody.
+        template = policy["LaunchTemplate"]["LaunchTemplateSpecification"]
+        changed: Any = {
+            "LaunchTemplate": {
+                **policy["LaunchTemplate"],
+                "LaunchTemplateSpecification": {
+                    "LaunchTemplateId": template["LaunchTemplateId"],
+                    "Version": template["Version"],
+                },
+            },
+            "InstancesDistribution": {**policy.get("InstancesDistribution", {}), "OnDemandBaseCapacity": count},
+        }
         with translated():
-            self._client.update_auto_scaling_group(
-                AutoScalingGroupName=self._name, MixedInstancesPolicy={"InstancesDistribution": distribution}
-            )
+            self._client.update_auto_scaling_group(AutoScalingGroupName=self._name, MixedInstancesPolicy=changed)
 
     def suspend_alarms(self) -> None:
         with translated():
