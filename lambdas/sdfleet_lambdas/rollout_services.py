@@ -6,6 +6,7 @@ import os
 import uuid
 from functools import cache
 
+from sdfleet.aws.boot_table import DynamoBootRecords
 from sdfleet.aws.clients import Clients
 from sdfleet.aws.clock import SystemClock
 from sdfleet.aws.release_store import SsmReleaseStore
@@ -33,6 +34,7 @@ def fleet_rollouts(clients: Clients, *, deployment_id: str, table_name: str, run
         releases=SsmReleaseStore(clients.ssm, deployment_id),
         clock=SystemClock(),
         new_id=lambda: uuid.uuid4().hex[:12],
+        boots=DynamoBootRecords(clients.dynamodb, table_name),
     )
 
 

@@ -14,10 +14,10 @@ from sdfleet.domain import names
 from sdfleet.domain import rollout_machine as machine
 from sdfleet.domain.instance_refresh import Action
 from sdfleet.domain.release import Release, check_version
-from sdfleet.domain.rollout import DeploymentStatus, Phase, Rollout, Target, Wish, face
+from sdfleet.domain.rollout import DeploymentStatus, Intent, Phase, Rollout, Target, Wish, face
 from sdfleet.domain.rollout_record import RolloutHistory, to_json
 from sdfleet.errors import DeploymentRefused, RecordConflict, ServiceUnavailable
-from sdfleet.ports import Clock, ReleaseStore, RolloutGroup, RolloutStore
+from sdfleet.ports import BootRecords, Clock, ReleaseStore, RolloutGroup, RolloutStore
 from sdfleet.telemetry import logs
 
 log = logs.get_logger(__name__)
@@ -27,6 +27,8 @@ PREVIOUS_VERSION = "previous-version"
 DEPLOYMENT_STATUS = "deployment-status"
 LAUNCH_TEMPLATE_VERSION = "launch-template-version"
 ROLLOUT = "rollout"
+#: Of the release on trial, in a row: three boots on three machines are no chance. Auto Scaling would try for an hour.
+MOST_FAILED_BOOTS = 3
 #: Writers of one record: the recorder, and people.
 ROUNDS = 10
 
@@ -43,6 +45,8 @@ class FleetRollouts:
     releases: ReleaseStore
     clock: Clock
     new_id: Callable[[], str]
+    #: How the instances of each release come up; None: nobody keeps it.
+    boots: BootRecords | None = None
 
     def history(self) -> RolloutHistory:
         return self.store.load(self.runtime)
@@ -130,9 +134,28 @@ class FleetRollouts:
             self._show(history)
             return history.current
         observed = self.group.observed()
-        return self._change(
+        rollout = self._change(
             lambda history: machine.reconcile(_present(history, self.runtime), observed, now=self.clock.now())
         )
+        reason = self._why_it_does_not_boot(rollout)
+        if reason is None:
+            return rollout
+
+        def turn_back(history: RolloutHistory) -> tuple[Rollout, tuple[Action, ...]]:
+            present = _present(history, self.runtime)
+            return (present, ()) if present.is_over else machine.plan_rollback(present, reason=reason)
+
+        return self._change(turn_back)
+
+    def _why_it_does_not_boot(self, rollout: Rollout) -> str | None:
+        """None: it does, for all that is known, or nothing can be turned back any more."""
+        if self.boots is None or rollout.is_over or rollout.intent is Intent.ROLL_BACK:
+            return None
+        record = self.boots.load(self.runtime, rollout.target.version)
+        is_of_this_rollout = record.failed_at is not None and record.failed_at >= rollout.started_at
+        if record.failures_in_a_row < MOST_FAILED_BOOTS or not is_of_this_rollout:
+            return None
+        return f"{record.failures_in_a_row} instances in a row gave up at boot, the last with: {record.reason}"
 
     def _change(self, step: Step) -> Rollout:
         for _ in range(ROUNDS):

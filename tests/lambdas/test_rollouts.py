@@ -16,10 +16,11 @@ from sdfleet.domain.release import Release
 from sdfleet.domain.rollout import Phase, Wish
 from sdfleet.domain.rollout_record import RolloutHistory
 from sdfleet.errors import DeploymentRefused, RecordConflict, ServiceUnavailable
+from sdfleet.memory.boot_records import MemoryBootRecords
 from sdfleet.memory.clock import FakeClock
 from sdfleet.memory.release_store import MemoryReleaseStore
 from sdfleet.memory.rollouts import MemoryRollouts
-from sdfleet_lambdas.rollouts import FleetRollouts
+from sdfleet_lambdas.rollouts import MOST_FAILED_BOOTS, FleetRollouts
 
 WISH = Wish(20, timedelta(minutes=2), by="ada", why="a faster sampler")
 
@@ -32,11 +33,12 @@ class Fleet:
     group: Group = field(default_factory=lambda: Group(NOON))
     releases: MemoryReleaseStore = field(default_factory=MemoryReleaseStore)
     store: MemoryRollouts = field(default_factory=MemoryRollouts)
+    boots: MemoryBootRecords = field(default_factory=MemoryBootRecords)
 
     def __post_init__(self) -> None:
         ids = itertools.count(1)
         self.rollouts = FleetRollouts(
-            "sd", self.store, self.group, self.releases, self.clock, lambda: f"rollout-{next(ids)}"
+            "sd", self.store, self.group, self.releases, self.clock, lambda: f"rollout-{next(ids)}", self.boots
         )
         self.releases.write("sd", "image-version", "1.0.0")
         for version in ("1.0.0", "1.1.0", "1.2.0"):
@@ -123,6 +125,44 @@ def test_a_rollback_in_the_middle_goes_back_at_once() -> None:
     assert rollout.reason == "rolled back by ada: wrong colours"
     assert fleet.group.asked[-1] == RollBackRefresh()
     assert fleet.shown() == ("1.0.0", "unreleased", "stable")
+
+
+def fail_boots(fleet: Fleet, count: int, *, before: timedelta = timedelta(0)) -> None:
+    for number in range(count):
+        now = fleet.clock.now() - before
+        fleet.boots.failed("sd", "1.1.0", instance_id=f"i-{number}", reason="no GPU driver", now=now)
+
+
+def test_a_release_that_does_not_boot_is_turned_back_before_auto_scaling_gives_up() -> None:
+    fleet = Fleet()
+    fleet.rollouts.start("1.1.0", WISH)
+    fleet.minutes(1)
+    fail_boots(fleet, MOST_FAILED_BOOTS)
+    fleet.minutes(6)
+
+    assert fleet.group.asked[1] == RollBackRefresh()
+    assert fleet.shown() == ("1.0.0", "unreleased", "stable")
+    current = fleet.rollouts.history().current
+    assert current is not None
+    assert current.reason == "3 instances in a row gave up at boot, the last with: no GPU driver"
+
+
+def test_a_boot_or_two_that_fail_are_chance() -> None:
+    fleet = Fleet()
+    fleet.rollouts.start("1.1.0", WISH)
+    fail_boots(fleet, MOST_FAILED_BOOTS - 1)
+    fleet.minutes(12)
+
+    assert fleet.shown() == ("1.1.0", "1.0.0", "stable")
+
+
+def test_boots_of_an_earlier_rollout_to_the_release_are_history() -> None:
+    fleet = Fleet()
+    fail_boots(fleet, MOST_FAILED_BOOTS, before=timedelta(minutes=5))
+    fleet.rollouts.start("1.1.0", WISH)
+    fleet.minutes(12)
+
+    assert fleet.shown() == ("1.1.0", "1.0.0", "stable")
 
 
 def test_a_promoted_canary_is_followed_by_the_rest() -> None:

@@ -17,6 +17,7 @@ from sdfleet_local import practice
 from sdfleet_local.bad_versions import Fault, plant
 from sdfleet_local.practice import BrokenRuntime
 from sdfleet_local.snapshots import environment_of, take_snapshot
+from sdfleet_scheduler.canary import canary_of
 from sdfleet_scheduler.runtimes.base import Job, RuntimeFailure
 from sdfleet_scheduler.runtimes.registry import RuntimeSettings, build_runtime
 
@@ -29,9 +30,12 @@ print(type(composition.build_runtime(RuntimeType.TEST_PATTERN, None, None)).__na
 """
 
 
+def settings_of(scratch: Path) -> RuntimeSettings:
+    return RuntimeSettings(model=None, scratch=scratch, hang_after=timedelta(minutes=10))
+
+
 def broken(fault: Fault, scratch: Path) -> BrokenRuntime:
-    settings = RuntimeSettings(model=None, scratch=scratch, hang_after=timedelta(minutes=10))
-    return BrokenRuntime(build_runtime(RuntimeType.TEST_PATTERN, None, settings), fault)
+    return BrokenRuntime(build_runtime(RuntimeType.TEST_PATTERN, None, settings_of(scratch)), fault)
 
 
 def a_job(number: int = 1) -> Job:
@@ -81,6 +85,13 @@ async def test_one_that_fails_tasks_fails_all_of_them(tmp_path: Path) -> None:
     runtime = broken(Fault.FAIL_TASKS, tmp_path)
     assert await runtime.is_ready()
     assert await outcomes(runtime, 3) == {"transient": 3}
+
+
+async def test_its_first_picture_is_good_or_it_would_never_be_in_service(tmp_path: Path) -> None:
+    runtime = build_runtime(RuntimeType.TEST_PATTERN, None, settings_of(tmp_path))
+    make = canary_of(RuntimeType.TEST_PATTERN, BrokenRuntime(runtime, Fault.FAIL_TASKS), None)
+    assert make is not None
+    await make()
 
 
 async def test_one_that_fails_some_tasks_fails_three_in_ten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -182,11 +182,13 @@ def _forward_refresh(rollout: Rollout, refresh: Refresh, now: datetime) -> tuple
                 return _next_refresh(rollout, refresh, _backward)
             return _over(rollout, Phase.SUCCEEDED, now), ()
         case RefreshStatus.ROLLBACK_SUCCESSFUL:
+            was_seen = rollout.intent is Intent.ROLL_BACK
             rollout = _turned_back(rollout, refresh.reason or "the refresh was rolled back")
             if rollout.past_refresh_ids:
                 # It has put back what it replaced itself; the canary was another refresh's.
                 return _next_refresh(rollout, refresh, _backward)
-            return _over(rollout, Phase.ROLLED_BACK, now), ()
+            # One that was too quick to be seen on its way is shown so first: its end is found by the next look.
+            return (_over(rollout, Phase.ROLLED_BACK, now) if was_seen else rollout), ()
         case RefreshStatus.ROLLBACK_IN_PROGRESS:
             return _turned_back(rollout, refresh.reason or "the refresh is being rolled back"), ()
         case RefreshStatus.ROLLBACK_FAILED | RefreshStatus.FAILED:
