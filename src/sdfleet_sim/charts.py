@@ -31,14 +31,17 @@ class Series:
 def line_chart(title: str, unit: str, series: Sequence[Series], *, is_logarithmic: bool = False) -> str:
     """`unit` stands at the upright axis. Logarithmic: values below 0.1 are drawn at 0.1."""
     drawn = [one for one in series if one.points]
-    end = max((one.points[-1][0] for one in drawn), default=0.0) or 1.0
+    begin = min((one.points[0][0] for one in drawn), default=0.0)
+    end = max((one.points[-1][0] for one in drawn), default=0.0)
+    if end <= begin:
+        end = begin + 1.0
     top = max((value for one in drawn for _, value in one.points), default=0.0) or 1.0
     axis = _Logarithmic(top) if is_logarithmic else _Linear(top)
     width, height = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
     time_unit, scale = _time_unit(end)
 
     def x(hours: float) -> float:
-        return _LEFT + hours / end * width
+        return _LEFT + (hours - begin) / (end - begin) * width
 
     def y(value: float) -> float:
         return _TOP + height * (1 - axis.share(value))
@@ -57,9 +60,7 @@ def line_chart(title: str, unit: str, series: Sequence[Series], *, is_logarithmi
         parts.append(
             f'<text x="{_LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end" fill="#444">{_number(value)}</text>'
         )
-    for tick in _Linear(end * scale).ticks():
-        if tick > end * scale * 1.001:
-            continue
+    for tick in _Linear((end - begin) * scale).ticks_between(begin * scale, end * scale):
         at = x(tick / scale)
         parts.append(
             f'<text x="{at:.1f}" y="{_HEIGHT - _BOTTOM + 16}" text-anchor="middle" fill="#444">{_number(tick)}</text>'
@@ -100,6 +101,10 @@ class _Linear:
 
     def ticks(self) -> list[float]:
         return [index * self._step for index in range(round(self._ceiling / self._step) + 1)]
+
+    def ticks_between(self, first: float, last: float) -> list[float]:
+        lowest, highest = math.ceil(first / self._step - 1e-6), math.floor(last / self._step + 1e-6)
+        return [index * self._step for index in range(lowest, highest + 1)]
 
 
 class _Logarithmic:

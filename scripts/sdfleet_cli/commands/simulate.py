@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -261,6 +263,15 @@ def _with_fixed(experiment: Experiment, size: int) -> Experiment:
     return replace(experiment, scenario=replace(experiment.scenario, fleet=replace(plan, initial=size, limits=limits)))
 
 
+def _command() -> str:
+    """As it was given, without where the result goes: that is this machine's own business."""
+    words = list(sys.argv[1:])
+    if "--out" in words:
+        at = words.index("--out")
+        del words[at : at + 2]
+    return shlex.join(["sdfleet", *(word for word in words if not word.startswith("--out="))])
+
+
 def _write(
     out: Path,
     outcomes: list[Outcome],
@@ -272,7 +283,6 @@ def _write(
 ) -> None:
     first = outcomes[0].policy
     base, moves = sensitivity(experiment, first, assumptions_file) if is_sensitivity_wanted else (None, ())
-    names = " ".join(f"--policy {one.policy}" for one in outcomes)
     try:
         out.mkdir(parents=True, exist_ok=True)
         document = [as_document(one) for one in outcomes]
@@ -281,7 +291,7 @@ def _write(
             (out / f"{name}.svg").write_text(drawn + "\n", encoding="utf-8")
         report = html_report(
             outcomes,
-            command=f"sdfleet simulate --trace {load.trace} {names} --seed {experiment.scenario.seed}",
+            command=_command(),
             meaning=load.meaning,
             base=base,
             moves=moves,
