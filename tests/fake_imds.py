@@ -1,9 +1,13 @@
-"""The instance metadata service without a socket."""
+"""The instance metadata service: without a socket, and as what an instance of EC2 finds in it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 import httpx
 
+from sdfleet_local import imds
 from sdfleet_scheduler.metadata import InstanceMetadata
 
 
@@ -27,3 +31,15 @@ class FakeImds:
             return httpx.Response(401)
         value = self.values.get(request.url.path.removeprefix("/latest/meta-data/"))
         return httpx.Response(404) if value is None else httpx.Response(200, text=value)
+
+
+@dataclass
+class InstanceTags(imds.InstanceMetadata):
+    """Of an instance with exactly these tags."""
+
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def value_at(self, path: str) -> str | None:
+        if path.startswith("tags/instance/"):
+            return self.tags.get(path.removeprefix("tags/instance/"))
+        return super().value_at(path)

@@ -35,6 +35,7 @@ from sdfleet_scheduler.app import build_app
 from sdfleet_scheduler.attempts import Attempts
 from sdfleet_scheduler.boot import Boot
 from sdfleet_scheduler.boot_composition import build_boot
+from sdfleet_scheduler.boot_notes import BootNotes
 from sdfleet_scheduler.circuit_breaker import CircuitBreaker
 from sdfleet_scheduler.dead_letters import DeadLetters
 from sdfleet_scheduler.drain import Drain
@@ -318,6 +319,9 @@ def _models(
         on_arrival=on_arrival,
         on_fetched=on_fetched,
         on_behind=on_behind,
+        # The boot scripts have it wait (boot_files/runtime.sh), until the boot is over.
+        server_waits=environment.boot_directory is not None
+        and not BootNotes(Path(environment.boot_directory)).is_completed,
     )
 
 

@@ -16,7 +16,7 @@ from sdfleet.errors import ServiceUnavailable
 from sdfleet.ports import ModelObject
 from sdfleet.telemetry import logs
 from sdfleet_scheduler.model_download import DISK_FULL, MODEL_UNAVAILABLE
-from sdfleet_scheduler.model_store import ModelsInUse, ModelStore
+from sdfleet_scheduler.model_store import TOO_LARGE, ModelsInUse, ModelStore
 from sdfleet_scheduler.runtimes.base import RuntimeFailure
 
 log = logs.get_logger(__name__)
@@ -57,15 +57,20 @@ class Models:
         on_arrival: ArrivalCallback = lambda kinds: None,
         on_fetched: FetchCallback = lambda keys, seconds: None,
         on_behind: BehindCallback = lambda: False,
+        server_waits: bool = False,
         retry_at_start: timedelta = RETRY_AT_START,
     ) -> None:
-        """`model`: the runtime's static model, or what a dynamic one starts with; it is never evicted."""
+        """`model`: the runtime's static model, or what a dynamic one starts with; it is never evicted.
+
+        `server_waits`: the server does not start before it is told that its files are here.
+        """
         self._store = store if runtime in (RuntimeType.SDWEBUI, RuntimeType.COMFYUI) else None
         self._runtime = runtime
         self._model = model
         self._on_arrival = on_arrival
         self._on_fetched = on_fetched
         self._on_behind = on_behind
+        self._server_waits = server_waits
         self._retry_at_start = retry_at_start
         self._starting: asyncio.Task[None] | None = None
         self._is_synced = False
@@ -197,7 +202,7 @@ class Models:
             return False
         except RuntimeFailure as failure:
             log.error("models.start_failed", reason=str(failure))
-            if failure.code == DISK_FULL:
+            if failure.code in (DISK_FULL, TOO_LARGE):
                 self.trouble = str(failure)
             # What can never fit must not keep the instance from what can.
             return failure.kind is FailureKind.PERMANENT
@@ -205,7 +210,7 @@ class Models:
         self._tell(held.arrived)
         # Before the server may look: it may be waiting for that.
         await store.mark_synced()
-        if self._read_at_start(held.arrived):
+        if self._read_at_start(held.arrived) and not self._server_waits:
             # It may have started before they came.
             self._on_behind()
         return True

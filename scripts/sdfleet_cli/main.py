@@ -12,6 +12,7 @@ from sdfleet_cli.console import HELP_NAMES
 #: Module in `sdfleet_cli.commands`, and the command's name there. Only what is run is loaded: all of them take seconds.
 _COMMANDS: Mapping[str, str] = {
     "bench": "bench:bench",
+    "boot-model": "boot_model:boot_model",
     "build-ami": "build_ami:build_ami",
     "build-images": "build_images:build_images",
     "callbacks": "callbacks:callbacks",
@@ -22,6 +23,7 @@ _COMMANDS: Mapping[str, str] = {
     "deploy": "deploy:deploy",
     "deploy-new-version": "releases:deploy_new_version",
     "destroy": "destroy:destroy",
+    "launch-benchmark": "launch_benchmark:launch_benchmark",
     "list-deployments": "list_deployments:list_deployments",
     "local": "local:local",
     "promote": "releases:promote",

@@ -68,14 +68,16 @@ class InstanceMetadata:
 
 @dataclass
 class MetadataListener:
-    """Serves one instance's metadata on a loopback port until it is closed."""
+    """Serves one instance's metadata until it is closed; on a free loopback port, unless another address is given."""
 
     metadata: InstanceMetadata
+    #: EC2's own is 169.254.169.254, port 80.
+    address: tuple[str, int] = ("127.0.0.1", 0)
     _server: ThreadingHTTPServer = field(init=False, repr=False)
     _tokens: set[str] = field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_for(self.metadata, self._tokens))
+        self._server = ThreadingHTTPServer(self.address, _handler_for(self.metadata, self._tokens))
         self._server.daemon_threads = True
         name = f"imds-{self.metadata.instance_id}"
         threading.Thread(
@@ -84,7 +86,7 @@ class MetadataListener:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"http://{self.address[0]}:{self._server.server_address[1]}"
 
     def close(self) -> None:
         self._server.shutdown()

@@ -5,7 +5,7 @@ set -euo pipefail
 source /usr/local/lib/sdfleet/boot.sh
 
 while [[ ! -e $boot/completed && ! -e $boot/failed ]]; do
-  if (($(cut -d. -f1 /proc/uptime) > BOOT_PATIENCE_S)); then
+  if ((SECONDS > BOOT_PATIENCE_S)); then
     fail "Not ready after $BOOT_PATIENCE_S s: $(curl -s -m 5 http://127.0.0.1:8000/readyz || echo 'no scheduler')"
   fi
   sleep 0.5

@@ -172,6 +172,10 @@ class Clients:
         return self._session.client("lambda", endpoint_url=self._endpoint_url, config=_CONFIG)
 
     @cached_property
+    def logs(self) -> Any:
+        return self._session.client("logs", endpoint_url=self._endpoint_url, config=_CONFIG)
+
+    @cached_property
     def service_quotas(self) -> ServiceQuotasClient:
         return self._session.client("service-quotas", endpoint_url=self._endpoint_url, config=_CONFIG)
 
