@@ -16,12 +16,12 @@ import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from sdfleet.config import Config, RuntimeConfig
 from sdfleet.domain import names
 from sdfleet.domain.task import RuntimeType
 from sdfleet.environment import DeploymentEnvironment, SchedulerEnvironment
+from sdfleet_cdk.metrics_agent import agent_settings
 
 #: Scripts and units; user data and AMI bring the same.
 FILES = Path(__file__).parent / "boot_files"
@@ -47,10 +47,6 @@ _SCHEDULER_MARGIN_S = _REPORT_MARGIN_S + 15
 MAX_USER_DATA_BYTES = 16 * 1024
 #: Second in the launch template's block devices; Nitro shows it under the volume's own name too.
 DATA_VOLUME_DEVICE = "/dev/sdf"
-_GPU_INTERVAL_S = 60
-#: CloudWatch agent's words, and its prefix of the metrics made of them.
-GPU_METRIC_PREFIX = "nvidia_smi_"
-GPU_MEASUREMENTS = ("utilization_gpu", "memory_used", "memory_total")
 
 
 @dataclass(frozen=True)
@@ -78,7 +74,11 @@ def scheduler_environment(config: Config, runtime: RuntimeConfig, *, deployment_
         termination_hook_timeout_s=runtime.termination_hook_timeout.total_seconds(),
         link_lifetime_s=config.link_lifetime_s,
         runtime_restart_command=_RESTART_COMMAND if has_server else None,
+        runtime_restart_after_s=runtime.restart_after_s,
+        hang_after_s=runtime.hang_after_s,
         recycle_after_tasks=runtime.recycle_after_tasks,
+        recycle_above_mib=runtime.recycle_above_mib,
+        models_in_memory=runtime.models_in_memory,
         model_directory=MODEL_DIRECTORY if config.model_bucket is not None else None,
     )
 
@@ -119,7 +119,7 @@ def settings_files(
         files += [
             BootFile(f"{_SETTINGS}/runtime.env", _lines(runtime.environment)),
             BootFile(f"{_SETTINGS}/runtime-arguments", "".join(f"{one}\n" for one in runtime.arguments)),
-            BootFile(f"{_SETTINGS}/cloudwatch-agent.json", json.dumps(_agent_settings(deployment_id, runtime))),
+            BootFile(f"{_SETTINGS}/cloudwatch-agent.json", json.dumps(agent_settings(deployment_id, runtime))),
         ]
     return files
 
@@ -176,22 +176,3 @@ def _archive(files: list[BootFile]) -> str:
 
 def _lines(values: Mapping[str, str]) -> str:
     return "".join(f"{name}={value}\n" for name, value in values.items())
-
-
-def _agent_settings(deployment_id: str, runtime: RuntimeConfig) -> dict[str, Any]:
-    """One metric per fleet and measurement; the agent's own dimensions would make one per instance and GPU."""
-    fleet = names.fleet_name(deployment_id, runtime.name)
-    return {
-        "agent": {"metrics_collection_interval": _GPU_INTERVAL_S},
-        "metrics": {
-            "namespace": names.METRIC_NAMESPACE,
-            "aggregation_dimensions": [[names.FLEET_DIMENSION]],
-            "metrics_collected": {
-                "nvidia_gpu": {
-                    "measurement": list(GPU_MEASUREMENTS),
-                    "append_dimensions": {names.FLEET_DIMENSION: fleet},
-                    "drop_original_metrics": list(GPU_MEASUREMENTS),
-                }
-            },
-        },
-    }

@@ -14,8 +14,8 @@ from constructs import Construct
 
 from sdfleet.domain import names, scaling
 from sdfleet.domain.scaling import Interval
-from sdfleet_cdk import boot
 from sdfleet_cdk.metric_queries import PERIOD_S, expression, group_metric, in_flight_messages, visible_messages
+from sdfleet_cdk.metrics_agent import GPU_METRIC_PREFIX
 from sdfleet_cdk.runtime_fleet import RuntimeFleet
 
 
@@ -135,7 +135,7 @@ class FleetScaling(Construct):
                 disable_scale_in=True,
                 customized_metric_specification=properties.CustomizedMetricSpecificationProperty(
                     namespace=names.METRIC_NAMESPACE,
-                    metric_name=f"{boot.GPU_METRIC_PREFIX}utilization_gpu",
+                    metric_name=f"{GPU_METRIC_PREFIX}utilization_gpu",
                     dimensions=[properties.MetricDimensionProperty(name=names.FLEET_DIMENSION, value=self._fleet.name)],
                     statistic="Average",
                     unit="Percent",

@@ -14,8 +14,8 @@ from constructs import Construct
 from sdfleet.config import Config, RuntimeConfig
 from sdfleet.config.prices import read_prices
 from sdfleet.domain import names
-from sdfleet_cdk.boot import GPU_METRIC_PREFIX
 from sdfleet_cdk.metric_queries import Query, fleet_metric, group_metric, in_flight_messages, visible_messages
+from sdfleet_cdk.metrics_agent import GPU_METRIC_PREFIX
 from sdfleet_cdk.region import Region
 
 _ROW_HEIGHT = 6

@@ -52,6 +52,9 @@ class PlannedRuntime:
     restart_command: str | None = None
     restart_after_s: float = SchedulerEnvironment.runtime_restart_after_s
     hang_after_s: float = SchedulerEnvironment.hang_after_s
+    recycle_after_tasks: int | None = None
+    recycle_above_mib: int | None = None
+    models_in_memory: int | None = None
     model_filename: str | None = None
     dynamic_model: bool = False
     timeout_s: int = int(DEFAULT_TIMEOUT.total_seconds())

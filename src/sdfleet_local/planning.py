@@ -105,6 +105,11 @@ def _on_test_pattern(configured: RuntimeConfig) -> PlannedRuntime:
         dynamic_model=configured.dynamic_model,
         timeout_s=configured.task_timeout_s,
         max_attempts=configured.max_attempts,
+        restart_after_s=configured.restart_after_s,
+        hang_after_s=configured.hang_after_s,
+        recycle_after_tasks=configured.recycle_after_tasks,
+        recycle_above_mib=configured.recycle_above_mib,
+        models_in_memory=configured.models_in_memory,
         scaling=PlannedScaling(
             steps=configured.fleet.scaling.step_table.steps,
             idle_after_s=configured.fleet.scaling.cooldown_s,

@@ -161,6 +161,9 @@ class GroupBuilder:
             runtime_restart_command=runtime.restart_command,
             runtime_restart_after_s=runtime.restart_after_s,
             hang_after_s=runtime.hang_after_s,
+            recycle_after_tasks=runtime.recycle_after_tasks,
+            recycle_above_mib=runtime.recycle_above_mib,
+            models_in_memory=runtime.models_in_memory,
             # S3's own links are public in the cloud; here they lead to the endpoint.
             allowed_hosts=(*plan.allowed_hosts, self.endpoint_host),
             allowed_buckets=plan.allowed_buckets,

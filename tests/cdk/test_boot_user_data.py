@@ -146,14 +146,24 @@ def test_a_servers_arguments_are_handed_over_one_a_line() -> None:
     assert written_files(template.user_data())["/etc/sdfleet/runtime-arguments"] == "--medvram\n--opt=a b\n"
 
 
-def test_gpu_metrics_are_one_per_fleet() -> None:
+def test_what_is_measured_is_told_with_the_fleet() -> None:
     agent = json.loads(written_files(fleet_template().user_data())["/etc/sdfleet/cloudwatch-agent.json"])
-    metrics = agent["metrics"]
-    assert metrics["namespace"] == "sdfleet"
-    assert metrics["aggregation_dimensions"] == [["Fleet"]]
-    gpu = metrics["metrics_collected"]["nvidia_gpu"]
-    assert gpu["append_dimensions"] == {"Fleet": "sdfleet-sdruntime"}
-    assert gpu["drop_original_metrics"] == gpu["measurement"]
+    assert agent["metrics"]["metrics_collected"]["nvidia_gpu"]["append_dimensions"]["Fleet"] == "sdfleet-sdruntime"
+
+
+def test_how_a_server_is_looked_after_is_handed_over_as_configured() -> None:
+    cared = {
+        "recycleAboveMib": 9000,
+        "recycleAfterTasks": 50,
+        "modelsInMemory": 2,
+        "hangAfterS": 90,
+        "restartAfterS": 240,
+    }
+    files = written_files(fleet_template(modelsRuntime=[{**WEBUI, **cared}]).user_data())
+    line = next(one for one in files["/etc/sdfleet/scheduler.env"].splitlines() if one.startswith("SDFLEET_SCHEDULER="))
+    told = json.loads(line.partition("=")[2])
+    assert (told["recycle_above_mib"], told["recycle_after_tasks"], told["models_in_memory"]) == (9000, 50, 2)
+    assert (told["hang_after_s"], told["runtime_restart_after_s"]) == (90, 240)
 
 
 def test_the_scripts_pass_shellcheck(tmp_path: Path) -> None:

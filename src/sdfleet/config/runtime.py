@@ -18,6 +18,7 @@ from sdfleet.config.section import (
 )
 from sdfleet.domain.task import DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT, RuntimeType
 from sdfleet.domain.wire.requests import MAX_TIMEOUT_S
+from sdfleet.environment import SchedulerEnvironment
 
 #: How long a killed instance's task stays invisible at most (`SchedulerEnvironment.visibility_s`).
 _LEASE = timedelta(seconds=20)
@@ -71,6 +72,17 @@ class RuntimeConfig(Section):
     """Tries before a task fails for good. Interruptions do not count."""
     recycle_after_tasks: int | None = Field(default=None, ge=1)
     """Tasks after which an idle server is started again, against memory that leaks. null: never."""
+    recycle_above_mib: int | None = Field(default=None, ge=1)
+    """sdwebui and comfyui: main memory, by the server's own word in MiB, above which it is started again when idle.
+    null: never."""
+    models_in_memory: int | None = Field(default=None, ge=1, le=100)
+    """sdwebui: checkpoints that AUTOMATIC1111 keeps, one on the GPU, the others in main memory. null: as the server is
+    configured."""
+    hang_after_s: float = Field(default=SchedulerEnvironment.hang_after_s, ge=10)
+    """Seconds without a word of the server about its task after which the task is interrupted. Above the longest step
+    that reports no progress."""
+    restart_after_s: float = Field(default=SchedulerEnvironment.runtime_restart_after_s, ge=10)
+    """Seconds that a server may take to be ready before it is started again. Above its longest start."""
     port: int | None = Field(default=None, ge=1024, le=65_535)
     """Where the server listens in its container. null: 7860 for sdwebui, 8188 for comfyui, 9000 for custom."""
     arguments: tuple[str, ...] = Field(default=(), strict=False)

@@ -1,0 +1,118 @@
+"""What the CloudWatch agent is told, against the schema that was written after its documentation."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from sdfleet.config import Config
+from sdfleet_cdk.metrics_agent import RELEASE_PLACEHOLDER, agent_settings
+
+_ROOT = Path(__file__).resolve().parents[2]
+_SCHEMA = json.loads((_ROOT / "ami/imagebuilder/cloudwatch-agent.schema.json").read_text())
+WEBUI = {"name": "sdruntime", "type": "sdwebui", "modelFilename": "v1-5.safetensors"}
+CHIPS = {
+    "name": "chips",
+    "type": "custom",
+    "images": {"runtime": "registry.example.com/neuron:1"},
+    "fleet": {"instanceTypes": ["inf2.xlarge"]},
+}
+
+
+def settings(runtime: dict[str, Any]) -> dict[str, Any]:
+    config = Config.model_validate({"stackName": "sdfleet", "modelsRuntime": [runtime]})
+    return agent_settings("sdfleet", config.runtimes[0])
+
+
+def complaints(told: dict[str, Any]) -> list[str]:
+    return [f"{error.json_path}: {error.message}" for error in Draft202012Validator(_SCHEMA).iter_errors(told)]
+
+
+@pytest.mark.parametrize("runtime", [WEBUI, CHIPS], ids=lambda one: str(one["name"]))
+def test_the_settings_are_as_the_agent_documents_them(runtime: dict[str, Any]) -> None:
+    assert complaints(settings(runtime)) == []
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda told: told["metrics"].update(append_dimensions={"Release": "1.0.0"}),
+        lambda told: told["metrics"]["metrics_collected"]["nvidia_gpu"]["measurement"].append(
+            {"name": "gpu_utilization", "unit": "Percent"}
+        ),
+        lambda told: told["metrics"]["metrics_collected"]["mem"]["measurement"][0].update(unit="Percentage"),
+        lambda told: told["metrics"]["metrics_collected"].update(gpu={}),
+        lambda told: told["metrics"]["metrics_collected"]["disk"].update(resource=["/"]),
+        lambda told: told["logs"]["logs_collected"]["files"]["collect_list"][0].pop("log_group_name"),
+        lambda told: told.pop("agent"),
+    ],
+)
+def test_what_the_agent_would_refuse_is_found(spoil: Callable[[dict[str, Any]], Any]) -> None:
+    told = copy.deepcopy(settings(WEBUI))
+    spoil(told)
+    assert complaints(told)
+
+
+def test_gpus_memory_and_disks_are_measured_with_their_units() -> None:
+    collected = settings(WEBUI)["metrics"]["metrics_collected"]
+    measured = {
+        f"{plugin}_{one['name']}": one["unit"] for plugin, about in collected.items() for one in about["measurement"]
+    }
+    assert measured == {
+        "nvidia_gpu_utilization_gpu": "Percent",
+        "nvidia_gpu_memory_used": "Megabytes",
+        "nvidia_gpu_memory_total": "Megabytes",
+        "nvidia_gpu_temperature_gpu": "None",
+        "nvidia_gpu_power_draw": "None",
+        "mem_used_percent": "Percent",
+        "disk_used_percent": "Percent",
+    }
+
+
+def test_each_measurement_is_there_once_for_the_fleet_and_once_for_the_instance() -> None:
+    metrics = settings(WEBUI)["metrics"]
+    assert metrics["aggregation_dimensions"] == [["Fleet"], ["Deployment", "Runtime", "Release", "InstanceId"]]
+    for plugin in metrics["metrics_collected"].values():
+        assert plugin["append_dimensions"] == {
+            "Fleet": "sdfleet-sdruntime",
+            "Deployment": "sdfleet",
+            "Runtime": "sdruntime",
+            "Release": RELEASE_PLACEHOLDER,
+        }
+        # The agent's own have each GPU's serial number and each device's name in them.
+        assert plugin["drop_original_metrics"] == [one["name"] for one in plugin["measurement"]]
+
+
+def test_without_nvidias_gpus_none_is_asked_for() -> None:
+    assert set(settings(CHIPS)["metrics"]["metrics_collected"]) == {"mem", "disk"}
+
+
+def test_the_instance_puts_its_own_release_into_the_settings(tmp_path: Path) -> None:
+    told = tmp_path / "cloudwatch-agent.json"
+    told.write_text(json.dumps(settings(CHIPS)))
+    agent = tmp_path / "ctl"
+    agent.write_text(
+        f'#!/bin/sh\nfor word in "$@"; do case $word in file:*) cp "${{word#file:}}" {tmp_path}/got;; esac; done\n'
+    )
+    agent.chmod(0o755)
+    (tmp_path / "boot.sh").write_text('metadata() { [ "$1" = tags/instance/sdfleet-release ] && echo 1.2.0; }\n')
+    script = (_ROOT / "cdk/sdfleet_cdk/boot_files/gpu-metrics.sh").read_text()
+    for place, here in {
+        "/usr/local/lib/sdfleet/boot.sh": "boot.sh",
+        "/opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl": "ctl",
+        "/etc/sdfleet/cloudwatch-agent.json": "cloudwatch-agent.json",
+        "/run/sdfleet-cloudwatch-agent.json": "made.json",
+    }.items():
+        assert place in script
+        script = script.replace(place, str(tmp_path / here))
+    subprocess.run(["bash", "-c", script], check=True)
+    got = (tmp_path / "got").read_text()
+    assert RELEASE_PLACEHOLDER not in got
+    assert json.loads(got)["metrics"]["metrics_collected"]["mem"]["append_dimensions"]["Release"] == "1.2.0"
