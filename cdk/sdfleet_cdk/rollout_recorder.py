@@ -65,8 +65,15 @@ class RolloutRecorder(Construct):
                     reason="A group's ARN holds an id that AWS makes; its name is whole.",
                 ),
                 Permission(
+                    "SeeAlarms",
+                    ("cloudwatch:DescribeAlarms",),
+                    ("*",),
+                    reason="The call is allowed for all alarms or for none, whichever it names (CloudWatch API"
+                    " Reference, DescribeAlarms).",
+                ),
+                Permission(
                     "WatchTrials",
-                    ("cloudwatch:DescribeAlarms", "cloudwatch:PutMetricAlarm", "cloudwatch:SetAlarmState"),
+                    ("cloudwatch:PutMetricAlarm", "cloudwatch:SetAlarmState"),
                     tuple(
                         _alarm_arn(self, alarm)
                         for runtime in runtimes

@@ -13,13 +13,10 @@ from sdfleet.aws.operator_errors import explained
 from sdfleet.domain import names
 from sdfleet.domain.trial import Runs
 from sdfleet.errors import DeploymentRefused
-from sdfleet.telemetry import logs
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_cloudwatch.type_defs import MetricAlarmTypeDef
-
-log = logs.get_logger(__name__)
 
 #: Of what DescribeAlarms answers, what PutMetricAlarm takes (CloudWatch API reference).
 _KEPT = (
@@ -72,12 +69,11 @@ class TrialAlarms:
         """
         watching: list[str] = []
         for alarm in self._described(self.names):
-            if alarm["AlarmName"] in self._of_release:
+            is_on_release = alarm["AlarmName"] in self._of_release
+            if is_on_release:
                 self._point_at(alarm, release)
-            elif alarm["StateValue"] == "ALARM":
-                log.warning("alarm.left_out", alarm=alarm["AlarmName"], release=release)
-                continue
-            watching.append(alarm["AlarmName"])
+            if is_on_release or alarm["StateValue"] != "ALARM":
+                watching.append(alarm["AlarmName"])
         return tuple(watching)
 
     def _point_at(self, alarm: MetricAlarmTypeDef, release: str) -> None:
