@@ -196,7 +196,7 @@ class Models:
     async def _has_fetched_at_start(self, store: ModelStore) -> bool:
         """False: to be tried again."""
         try:
-            held = await store.acquire(await self._wanted_at_start(store))
+            held = await self._acquired_at_start(store)
         except ServiceUnavailable as error:
             log.error("models.start_failed", reason=str(error))
             return False
@@ -204,7 +204,6 @@ class Models:
             log.error("models.start_failed", reason=str(failure))
             if failure.code in (DISK_FULL, TOO_LARGE):
                 self.trouble = str(failure)
-            # What can never fit must not keep the instance from what can.
             return failure.kind is FailureKind.PERMANENT
         self._kept.append(held)
         self._tell(held.arrived)
@@ -215,7 +214,19 @@ class Models:
             self._on_behind()
         return True
 
-    async def _wanted_at_start(self, store: ModelStore) -> list[ModelObject]:
+    async def _acquired_at_start(self, store: ModelStore) -> ModelsInUse:
+        own, further = await self._wanted_at_start(store)
+        try:
+            return await store.acquire([*own, *further])
+        except RuntimeFailure as failure:
+            if failure.code != TOO_LARGE or not further:
+                raise
+            # What can never fit must not keep the instance from what can.
+            log.warning("models.left_out", count=len(further), reason=str(failure))
+            return await store.acquire(own)
+
+    async def _wanted_at_start(self, store: ModelStore) -> tuple[list[ModelObject], list[ModelObject]]:
+        """The runtime's own model, and what its server reads at its start alone."""
         listed = await store.listing(max_age=LISTING_AGE_OF_A_MISS)
         keys: list[str] = []
         if self._model is not None:
@@ -223,6 +234,4 @@ class Models:
             keys = keys_of(named, listed, self._runtime)
             if not keys:
                 log.warning("models.own_model_not_in_bucket", model=self._model)
-        if self._runtime is RuntimeType.SDWEBUI:
-            keys += self._read_at_start(listed)
-        return [listed[key] for key in keys]
+        return [listed[key] for key in keys], [listed[key] for key in self._read_at_start(listed)]

@@ -34,8 +34,11 @@ async def test_the_static_model_is_loaded_by_the_proof(webui: WebUi) -> None:
     assert webui.generations[0]["override_settings"]["sd_model_checkpoint"] == OTHER_MODEL
 
 
-async def test_a_server_without_the_static_model_is_not_ready(webui: WebUi) -> None:
-    assert not await webui.runtime(model="rand-c.safetensors").is_ready()
+async def test_a_server_without_the_static_model_is_not_ready_and_says_why(webui: WebUi) -> None:
+    runtime = webui.runtime(model="rand-c.safetensors")
+    assert not await runtime.is_ready()
+    assert runtime.proof_failure is not None
+    assert (runtime.proof_failure.code, runtime.proofs_failed) == ("model_not_found", 1)
 
 
 async def test_a_server_that_answers_but_has_no_model_is_not_ready(webui: WebUi) -> None:

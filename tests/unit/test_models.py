@@ -40,7 +40,12 @@ class Bucket(MemoryModelBucket):
 
 class Instance:
     def __init__(
-        self, directory: Path, *, runtime: RuntimeType = RuntimeType.SDWEBUI, model: str | None = None
+        self,
+        directory: Path,
+        *,
+        runtime: RuntimeType = RuntimeType.SDWEBUI,
+        model: str | None = None,
+        server_waits: bool = False,
     ) -> None:
         self.directory = directory
         self.bucket = Bucket()
@@ -58,6 +63,7 @@ class Instance:
             on_arrival=self.arrived.append,
             on_fetched=lambda keys, seconds: self.fetched.append(set(keys)),
             on_behind=self._restart,
+            server_waits=server_waits,
             retry_at_start=AT_ONCE,
         )
 
@@ -208,6 +214,21 @@ async def test_a_webui_that_may_have_started_before_its_files_came_is_started_ag
     await later.models.close()
 
 
+async def test_a_webui_that_waits_for_its_files_is_not_started_twice(tmp_path: Path) -> None:
+    instance = Instance(tmp_path, server_waits=True)
+    await instance.synced()
+    assert instance.restarts == 0
+    await instance.models.close()
+
+
+async def test_an_own_model_that_can_never_fit_is_trouble(tmp_path: Path) -> None:
+    instance = Instance(tmp_path, model="own.safetensors")
+    instance.bucket.put(OWN, bytes(1000))
+    await instance.synced()
+    assert "the instance's model cache holds" in str(instance.models.trouble)
+    await instance.models.close()
+
+
 async def test_comfyui_looks_for_itself_and_is_used_at_once(tmp_path: Path) -> None:
     instance = Instance(tmp_path, runtime=RuntimeType.COMFYUI)
     await instance.start()
@@ -220,6 +241,7 @@ async def test_what_can_never_fit_does_not_keep_an_instance_from_the_rest(tmp_pa
     instance = Instance(tmp_path)
     instance.bucket.put("ESRGAN/huge.pth", bytes(1000))
     await instance.synced()
+    assert instance.models.trouble is None
     await instance.models.close()
 
 
