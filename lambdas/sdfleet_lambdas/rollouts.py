@@ -7,7 +7,7 @@ between two of them, the next `reconcile` completes: it runs every minute, and a
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from sdfleet.domain import names
@@ -47,6 +47,8 @@ class FleetRollouts:
     new_id: Callable[[], str]
     #: How the instances of each release come up; None: nobody keeps it.
     boots: BootRecords | None = None
+    #: The images of a release that are gone; whoever starts rollouts looks, the recorder need not.
+    missing_images: Callable[[Release], Sequence[str]] = lambda _: ()
 
     def history(self) -> RolloutHistory:
         return self.store.load(self.runtime)
@@ -74,7 +76,12 @@ class FleetRollouts:
         """Raises:
         DeploymentRefused: `start` would be.
         """
-        self.release(version)
+        missing = self.missing_images(self.release(version))
+        if missing:
+            raise DeploymentRefused(
+                f"The image {missing[0]} of release {version} is gone; build another version with "
+                "scripts/build-and-push-image.sh."
+            )
         self._plan(self.history(), Target(version, ""), wish, "")
 
     def start(self, version: str, wish: Wish) -> Rollout:

@@ -15,8 +15,9 @@ from pathlib import Path
 from sdfleet.errors import LocalModeError
 from sdfleet_local import child, loopback, processes
 from sdfleet_local.control import ControlClient
-from sdfleet_local.plan import LocalPlan
+from sdfleet_local.plan import RELEASE, LocalPlan
 from sdfleet_local.progress import StepKind, read_steps
+from sdfleet_local.snapshots import keep_what_runs
 from sdfleet_local.state_file import LocalDirectory, LocalState
 
 #: The supervisor's own grace for tasks in hand, twice, and its children's end.
@@ -83,6 +84,7 @@ class LocalDeployment:
             raise LocalModeError(f"Port {plan.port} is in use; choose another with --port.")
         self.directory.delete()
         self.directory.create()
+        keep_what_runs(self.directory.releases, RELEASE)
         ours, theirs = os.pipe()
         try:
             supervisor = self._launch_supervisor(plan, theirs)

@@ -144,7 +144,7 @@ def launch_template(clients: Clients, runtime: str) -> dict[str, Any]:
 def publish_release(clients: Clients, runtimes: Sequence[PlannedRuntime], *, now: datetime) -> None:
     """The release that every instance runs at first: its record, to which a rollout can return, and its public face."""
     releases = SsmReleaseStore(clients.ssm, DEPLOYMENT_ID)
-    first = Release(RELEASE, now, created_by="local mode", scheduler_image="the checkout itself")
+    first = Release(RELEASE, now, created_by="local mode", scheduler_image="what it was deployed with")
     for runtime in runtimes:
         releases.create(runtime.name, f"releases/{RELEASE}", json.dumps(first.to_json()))
         releases.write(runtime.name, "image-version", RELEASE)

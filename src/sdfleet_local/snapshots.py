@@ -5,6 +5,7 @@ What `scripts/build-and-push-image.sh` makes of a container image on an account.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import tempfile
@@ -12,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sdfleet.domain.release import check_version
-from sdfleet.errors import DeploymentRefused
+from sdfleet.errors import DeploymentRefused, LocalModeError
 
 #: What an api-scheduler is made of; directories of modules, under a checkout's root.
 _SOURCES = ("src/sdfleet", "scheduler/sdfleet_scheduler")
@@ -48,6 +49,19 @@ def take_snapshot(root: Path, releases: Path, version: str, *, change: Callable[
         except OSError as error:
             raise refusal(version, str(target)) from error
     return target
+
+
+def keep_what_runs(releases: Path, version: str) -> None:
+    """Copy the scheduler and the library that this process has under `releases`: the release that a deployment begins
+    with stays what it was when the checkout goes on.
+    """
+    for source in _SOURCES:
+        package = Path(source).name
+        found = importlib.util.find_spec(package)
+        if found is None or found.origin is None:
+            raise LocalModeError(f"The package {package} is not installed; run scripts/bootstrap.sh.")
+        # Compiled modules too, which hold as long as the times of their sources do: every instance starts at once.
+        shutil.copytree(Path(found.origin).parent, releases / version / package)
 
 
 def refusal(version: str, where: str) -> DeploymentRefused:

@@ -91,6 +91,15 @@ def test_an_unknown_version_is_refused_before_anything_is_made() -> None:
     assert fleet.group.versions == {"1.0.0": "3"}
 
 
+def test_a_release_whose_image_is_gone_is_refused_before_anything_is_made() -> None:
+    fleet = Fleet()
+    rollouts = replace(fleet.rollouts, missing_images=lambda release: [release.scheduler_image])
+
+    with pytest.raises(DeploymentRefused, match=r"scheduler@sha256:1\.1\.0 of release 1\.1\.0 is gone"):
+        rollouts.start("1.1.0", WISH)
+    assert fleet.group.versions == {"1.0.0": "3"}
+
+
 def test_a_second_rollout_is_refused_before_anything_is_made() -> None:
     fleet = Fleet()
     fleet.rollouts.start("1.1.0", WISH)

@@ -14,7 +14,7 @@ from sdfleet.environment import DeploymentEnvironment, SchedulerEnvironment
 from sdfleet.errors import DeploymentRefused
 from sdfleet_local import child
 from sdfleet_local.instance import SchedulerLauncher
-from sdfleet_local.snapshots import environment_of, take_snapshot
+from sdfleet_local.snapshots import environment_of, keep_what_runs, take_snapshot
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -52,6 +52,12 @@ def test_a_snapshot_that_breaks_off_is_no_release(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         take_snapshot(tmp_path / "nothing", tmp_path / "releases", "1.1.0")
     assert list((tmp_path / "releases").iterdir()) == []
+
+
+def test_the_first_release_is_what_the_deployment_was_started_with(tmp_path: Path) -> None:
+    keep_what_runs(tmp_path, "1.0.0")
+    for package in ("sdfleet", "sdfleet_scheduler"):
+        assert (tmp_path / "1.0.0" / package / "__init__.py").is_file()
 
 
 def test_an_instance_of_a_release_runs_its_snapshot(tmp_path: Path) -> None:

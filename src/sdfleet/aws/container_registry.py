@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,12 @@ from sdfleet.errors import DeploymentError
 
 if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
+    from mypy_boto3_ecr.type_defs import ImageIdentifierTypeDef
+
+#: As releases name images (Amazon ECR User Guide, "Pulling an image").
+_BY_DIGEST = re.compile(
+    r"\d{12}\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<repository>[^:@]+)@(?P<digest>sha256:[0-9a-f]+)"
+)
 
 
 @dataclass(frozen=True)
@@ -48,9 +55,19 @@ class ContainerRegistry:
 
     def digest(self, repository: str, tag: str) -> str | None:
         """`sha256:...` of what the tag names; None: no such repository or tag."""
+        return self._digest(repository, {"imageTag": tag})
+
+    def has(self, image: str) -> bool:
+        """Whether the image, by its digest, is there; one of a registry that is not this account's is taken to be."""
+        match = _BY_DIGEST.fullmatch(image)
+        if match is None or match["region"] != self._client.meta.region_name:
+            return True
+        return self._digest(match["repository"], {"imageDigest": match["digest"]}) is not None
+
+    def _digest(self, repository: str, image: ImageIdentifierTypeDef) -> str | None:
         try:
             with explained():
-                answer = self._client.describe_images(repositoryName=repository, imageIds=[{"imageTag": tag}])
+                answer = self._client.describe_images(repositoryName=repository, imageIds=[image])
         except DeploymentError as error:
             cause = error.__cause__
             if isinstance(cause, ClientError) and code_of(cause) in (
