@@ -82,6 +82,11 @@ class Boot:
         self.failure: str | None = None
 
     @property
+    def is_given_up(self) -> bool:
+        """It has failed, and the machine saves its log and has the group end the instance."""
+        return self.failure is not None and self._notes is not None
+
+    @property
     def is_over(self) -> bool:
         return self._is_proven or self.failure is not None
 

@@ -70,8 +70,7 @@ async def supervise(parts: Parts) -> None:
     log.info("scheduler.started", release=parts.identity.release, port=parts.environment.port)
     try:
         await _run_until_drained(parts, tasks)
-        is_hopeless = parts.keeper is not None and parts.keeper.is_hopeless
-        if is_hopeless or (parts.boot is not None and parts.boot.failure is not None):
+        if _is_hopeless(parts):
             await parts.lifecycle.ask_for_replacement()
         # Not a moment earlier: the group ends the instance then, and with it whatever is not settled.
         await parts.lifecycle.complete()
@@ -84,6 +83,13 @@ async def supervise(parts: Parts) -> None:
         for close in parts.closing:
             await close()
     log.info("scheduler.stopped")
+
+
+def _is_hopeless(parts: Parts) -> bool:
+    """Whether the group is to replace this instance, and nobody else of it asks for that."""
+    if parts.boot is not None and parts.boot.failure is not None:
+        return not parts.boot.is_given_up
+    return parts.keeper is not None and parts.keeper.is_hopeless
 
 
 def _begin_drain(parts: Parts) -> None:

@@ -223,3 +223,12 @@ async def test_a_hook_that_cannot_be_completed_does_not_hold_the_instance_back(
     await bench.boot.prove()
     await bench.until((tmp_path / "completed").exists)
     assert bench.boot.is_over
+
+
+async def test_the_machine_gives_the_instance_up_where_it_can_save_its_log(tmp_path: Path) -> None:
+    with_machine, alone = Bench(tmp_path), Bench()
+    for bench in (with_machine, alone):
+        assert not bench.boot.is_given_up
+        bench.boot.fail("no disk")
+    assert with_machine.boot.is_given_up
+    assert not alone.boot.is_given_up
