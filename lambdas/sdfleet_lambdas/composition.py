@@ -92,7 +92,8 @@ def _waker(
         return _nobody_to_wake
     store = DynamoScalerStore(clients.dynamodb, deployment.table_name)
     waker = FleetWaker(store, SnsTopic(clients.sns, handlers.wake_topic_arn), clock)
-    return lambda runtime: waker.wake(runtime) if runtime in handlers.scaled_runtimes else None
+    scaled = handlers.scaled_runtimes
+    return lambda runtime: waker.wake(runtime) if not scaled or runtime in scaled else None
 
 
 def services() -> Services:

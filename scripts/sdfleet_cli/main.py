@@ -29,6 +29,7 @@ _COMMANDS: Mapping[str, str] = {
     "promote": "releases:promote",
     "rehearse-releases": "rehearse:rehearse_releases",
     "rollback": "releases:rollback",
+    "scale": "scale:scale",
     "simulate": "simulate:simulate",
     "spot": "spot:spot",
     "tour": "tour:tour",

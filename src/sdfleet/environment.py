@@ -116,7 +116,7 @@ class HandlerEnvironment:
     log_level: str = "INFO"
     #: Host names (or `host:port`) that callbacks may go to although they are neither public nor speak https.
     callback_hosts: tuple[str, ...] = ()
-    #: Topic that wakes the fast scaler, and the runtimes whose fleets have it; None: no fleet has.
+    #: Topic that wakes the fast scaler, and the runtimes whose fleets have it (none named: all); None: no fleet has.
     wake_topic_arn: str | None = None
     scaled_runtimes: tuple[str, ...] = ()
 

@@ -129,7 +129,7 @@ class Supervisor:
                 self._plan.waiting_cap,
                 self._plan.link_lifetime_s,
                 callback_hosts=self._plan.allowed_hosts,
-                wake_topic_arn=resources.wake_topic_arn,
+                wake_topic_arn=resources.wake_topic_arn if scaled.fleets else None,
                 scaled_runtimes=tuple(fleet.runtime for fleet in scaled.fleets),
             ).to_env(),
             **scaled.to_env(),

@@ -7,6 +7,7 @@ import json
 
 import click
 
+from sdfleet_cli.commands.watch import watch
 from sdfleet_cli.console import HELP_NAMES, local_deployment, plain_errors, table
 from sdfleet_local import log_reader
 
@@ -81,3 +82,6 @@ def drain(instance_id: str) -> None:
     with plain_errors():
         local_deployment().control().drain(instance_id)
     click.echo(f"{instance_id} drains; the group replaces it once it has left.")
+
+
+local.add_command(watch)
