@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sdfleet.domain.task import JsonObject, Task
@@ -53,12 +54,11 @@ def close_account(stage: Stage) -> tuple[Account, Touched]:
     return account(evidence, PatternWorkload()), touched(evidence.records.values())
 
 
-def touched(tasks: object) -> Touched:
-    known: list[Task] = [task for task in tasks if isinstance(task, Task)]  # type: ignore[attr-defined]
+def touched(tasks: Collection[Task]) -> Touched:
     return Touched(
-        tasks=sum(task.losses > 0 or task.attempt > 1 for task in known),
-        most_losses=max((task.losses for task in known), default=0),
-        spent=sum(task.attempt > 1 for task in known),
+        tasks=sum(task.losses > 0 or task.attempt > 1 for task in tasks),
+        most_losses=max((task.losses for task in tasks), default=0),
+        spent=sum(task.attempt > 1 for task in tasks),
     )
 
 

@@ -8,7 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from sdfleet_cli.rehearsal.account import Touched, close_account
-from sdfleet_cli.rehearsal.scenes import SCENES, Play
+from sdfleet_cli.rehearsal.play import Play
+from sdfleet_cli.rehearsal.scenes import SCENES
 from sdfleet_cli.rehearsal.stage import Stage, open_stage
 from sdfleet_local.chaos.accounting import Account
 

@@ -7,12 +7,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Self
 
 from sdfleet.domain.rollout import Phase, Rollout
 from sdfleet.errors import SdfleetError
-from sdfleet_lambdas.rollouts import DEPLOYMENT_STATUS, IMAGE_VERSION, PREVIOUS_VERSION, FleetRollouts
+from sdfleet_lambdas.rollouts import DEPLOYMENT_STATUS, FleetRollouts
 
 #: Between two looks.
 LOOK_S = 0.4
@@ -28,7 +27,7 @@ class Sight:
     #: The record of the last rollout, as the recorder has it; None: there is none.
     rollout: Rollout | None
     status: str | None
-    #: What the group itself says: the newest refresh is over, and when that was seen first.
+    #: What the group itself says: no refresh is under way.
     is_refresh_over: bool
 
     @property
@@ -118,9 +117,6 @@ class Watch:
 
     def face(self) -> tuple[str | None, str | None, str | None]:
         """`image-version`, `previous-version`, `deployment-status` as they are now."""
-        read = self.fleet.releases.read
-        return tuple(read(self.fleet.runtime, name) for name in (IMAGE_VERSION, PREVIOUS_VERSION, DEPLOYMENT_STATUS))  # type: ignore[return-value]
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
+        fleet = self.fleet
+        status = fleet.releases.read(fleet.runtime, DEPLOYMENT_STATUS)
+        return fleet.current_version(), fleet.previous_version(), status
