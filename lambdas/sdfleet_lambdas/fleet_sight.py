@@ -27,6 +27,7 @@ class Sight:
 
     group: GroupState
     counts: QueueCounts
+    #: Of those in service, and of those that were on their way.
     reports: Mapping[str, InstanceWork]
     #: Of the fleet's last rollout; None: there was none.
     phase: Phase | None
@@ -98,11 +99,13 @@ def _with_boots(record: ScalerRecord, sight: Sight) -> ScalerRecord:
     boot_s, failures = record.boot_s, record.failures
     for instance_id, since in record.coming.items():
         instance = states.get(instance_id)
-        if instance is None:
-            # Gone before it was in service. A Spot interruption in that time looks the same, and is rare.
+        if instance is None and instance_id not in sight.reports:
+            # Gone before it was in service: who was has said so. A Spot interruption in that time looks the same.
             version = sight.group.template_version
             count = failures.count if failures and failures.template_version == version else 0
             failures = BootFailures(version, count + 1, now)
+        elif instance is None:
+            failures = None
         elif instance.is_in_service:
             if record.decided_at is not None and now - record.decided_at < _CLOSE:
                 boot_s = smoothed(boot_s, (now - since).total_seconds())

@@ -72,7 +72,7 @@ class ScaledFleet:
             record = self.store.load(self.runtime)
             if record.holder != holder:
                 return Outcome(REST_LOOK, is_taken=True)
-            sight = self._sight()
+            sight = self._sight(record)
             record = remembered(record, sight, assumed_task_s=self.settings.assumed_task.total_seconds())
             seen = observed(record, sight)
             is_released = record.manual is not None and not record.manual.holds(sight.at)
@@ -92,14 +92,14 @@ class ScaledFleet:
             return Outcome(REST_LOOK if rests else decision.look_again, is_asleep=is_over)
         return Outcome(timedelta(0))
 
-    def _sight(self) -> Sight:
+    def _sight(self, record: ScalerRecord) -> Sight:
         group = self.group.look()
-        in_service = [one.instance_id for one in group.instances if one.is_in_service]
+        asked = {one.instance_id for one in group.instances if one.is_in_service} | record.coming.keys()
         history = self.rollouts.load(self.runtime)
         return Sight(
             group=group,
             counts=self.queue.counts(),
-            reports=self.reports.read(in_service),
+            reports=self.reports.read(sorted(asked)),
             phase=history.current.phase if history.current else None,
             at=self.clock.now(),
         )

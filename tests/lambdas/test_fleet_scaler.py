@@ -316,6 +316,21 @@ def test_three_deaths_at_boot_stop_the_launches_and_the_dying_lose_their_places(
     assert world.store.load(RUNTIME).reason == "boot_failures"
 
 
+def test_who_was_in_service_between_two_looks_did_not_die_at_boot() -> None:
+    world = World(limits=Limits(0, 5))
+    world.submit(30)
+
+    def interrupt(at: float) -> None:
+        for one in world.group.state.instances:
+            world.reports.report(InstanceWork(one.instance_id, world.clock.now()))
+            world.group.lose(one.instance_id)
+        world.group.launch(f"i-{at:.0f}")
+
+    world.meanwhile = interrupt
+    world.run()
+    assert world.store.load(RUNTIME).failures is None
+
+
 def test_another_release_starts_with_a_clean_record() -> None:
     world = World(limits=Limits(0, 5))
     world.submit(30)

@@ -19,6 +19,7 @@ _COUNT = click.IntRange(0, 10_000)
 @click.command(context_settings=HELP_NAMES)
 @click.option("--tasks", type=click.IntRange(1, 100_000), default=200, show_default=True, help="Tasks to submit.")
 @click.option("--instances", type=click.IntRange(1, 32), default=3, show_default=True, help="Schedulers.")
+@click.option("--scaling", "scales", is_flag=True, help="Start at zero, and let the fast scaler decide, up to these.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Decides the faults and their times.")
 @click.option("--duration", "duration_s", type=click.FloatRange(1.0), metavar="S", help="Spread the faults over S s.")
 @click.option("--kills", type=_COUNT, help="kill -9 of a scheduler.  [default: one for 20 tasks, at most 40]")
@@ -82,6 +83,7 @@ _COUNT = click.IntRange(0, 10_000)
 def chaos(
     tasks: int,
     instances: int,
+    scales: bool,
     seed: int,
     duration_s: float | None,
     kills: int | None,
@@ -114,6 +116,7 @@ def chaos(
     options = ChaosOptions(
         tasks=tasks,
         instances=instances,
+        scales=scales,
         seed=seed,
         kills=kills,
         sigterms=kills // 4 if sigterms is None else sigterms,

@@ -118,6 +118,8 @@ class ChaosOptions:
     longest_job_s: float = JOB_SECONDS[1]
     #: The schedulers' visibility timeout.
     visibility_s: int = SchedulerEnvironment.visibility_s
+    #: The fleet starts at zero, and the fast scaler decides how many of `instances` there are.
+    scales: bool = False
     #: After the last fault the service has this long to end everything.
     patience_s: float = 240.0
 

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -115,10 +115,13 @@ def _members(deployment: LocalDeployment) -> list[dict[str, Any]] | None:
 
 
 def _plan(options: ChaosOptions, runtimes: Runtimes, proxy: AwsFaultProxy) -> LocalPlan:
+    planned = runtimes.planned()
+    if options.scales:
+        planned = replace(planned, scaling=replace(planned.scaling, max_instances=options.instances))
     return LocalPlan(
-        runtimes=(runtimes.planned(),),
+        runtimes=(planned,),
         start_patience_s=LocalPlan.start_patience_s if options.comfyui_command is None else _COMFYUI_PATIENCE_S,
-        instances=options.instances,
+        instances=0 if options.scales else options.instances,
         port=free_port(),
         rate=_RATE,
         burst=int(_RATE),
