@@ -18,23 +18,27 @@ try() {
   return 1
 }
 journal=$(journalctl --no-pager -o short-iso -n 400 -u 'sdfleet-*' -u docker.service | tail -c 120000)
-events=$(REASON=$reason RELEASE=$release INSTANCE=$instance_id FLEET=$GROUP_NAME python3 -c '
+# A file: an argument has 128 KiB at most.
+events=/run/sdfleet-boot-events.json
+REASON=$reason RELEASE=$release INSTANCE=$instance_id FLEET=$GROUP_NAME python3 -c '
 import json, os, sys, time
 now = int(time.time() * 1000)
+# It was cut off anywhere.
+log = sys.stdin.buffer.read().decode(errors="replace")
 metric = {"Namespace": "sdfleet", "Dimensions": [["Fleet"]], "Metrics": [{"Name": "BootsFailed", "Unit": "Count"}]}
 event = {
     "event": "boot.failed", "level": "ERROR", "reason": os.environ["REASON"], "release": os.environ["RELEASE"],
     "instance_id": os.environ["INSTANCE"], "_aws": {"Timestamp": now, "CloudWatchMetrics": [metric]},
     "Fleet": os.environ["FLEET"], "BootsFailed": 1,
 }
-print(json.dumps([{"timestamp": now, "message": one} for one in (sys.stdin.read() or "-", json.dumps(event))]))
-' <<<"$journal")
+print(json.dumps([{"timestamp": now, "message": one} for one in (log or "-", json.dumps(event))]))
+' <<<"$journal" >"$events"
 save_log() {
   local stream="$instance_id/boot"
   aws logs create-log-stream --region "$AWS_REGION" --log-group-name "$LOG_GROUP" --log-stream-name "$stream" \
     2>/dev/null || true
   aws logs put-log-events --region "$AWS_REGION" --log-group-name "$LOG_GROUP" --log-stream-name "$stream" \
-    --log-events "$events" >/dev/null
+    --log-events "file://$events" >/dev/null
 }
 # As the scheduler does it (sdfleet/aws/boot_table.py); of one instance only the first counts.
 count() {
