@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from running_service import RunningService, eventually
+from running_service import RunningService, eventually, run_command
 from sdfleet.aws.boot_log import BootReport
 from sdfleet_cli.commands.launch_benchmark import LocalBootLog
 from sdfleet_local.deployment import LocalDeployment
@@ -35,3 +35,17 @@ def test_the_launch_benchmark_reads_it(local_deployment: RunningService) -> None
     report = log.read(first["instance_id"])
     assert isinstance(report, BootReport)
     assert report.total_s == first["total_s"]
+
+
+def test_launches_are_measured_on_this_machine_and_ended(local_deployment: RunningService) -> None:
+    ran = run_command(local_deployment.root, "launch-benchmark", "local", "--launches", "1", "--json")
+    assert ran.returncode == 0, ran.stderr
+    document = json.loads(ran.stdout)
+    (launch,) = document["launches"]
+    assert launch["failure"] is None
+    assert {"order to instance", "order to service", "launch to picture", "scheduler", "picture"} <= launch[
+        "seconds"
+    ].keys()
+    assert document["phases"]["launch to picture"]["p95_s"] == launch["seconds"]["launch to picture"]
+    # It was found with three, and is left with them.
+    eventually(lambda: len(local_deployment.instances_in_service()) == 3)
