@@ -46,7 +46,7 @@ def test_a_start_that_is_interrupted_leaves_nothing_running(tmp_path: Path) -> N
     command = [sys.executable, "-m", "sdfleet_cli.main", "deploy", "--local", "--port", "0"]
     environment = {**os.environ, "SDFLEET_ROOT": str(tmp_path), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_interruptible
     ) as deploy:
         assert deploy.stdout is not None
         while "instance ..." not in deploy.stdout.readline():
@@ -97,6 +97,11 @@ def test_a_dry_run_says_what_would_start_and_starts_nothing(tmp_path: Path) -> N
     assert result.returncode == 0
     assert "mine: 2 instance(s) on test_pattern, model v1-5-pruned-emaonly.safetensors" in result.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def _interruptible() -> None:
+    # A shell's job in the background has it ignored, and so has all that it starts.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _processes(root: Path) -> set[ProcessIdentity]:

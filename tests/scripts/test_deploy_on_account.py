@@ -263,7 +263,10 @@ def test_a_named_bucket_is_used_and_its_models_stay(account: FakeAccount) -> Non
 
 
 def test_without_a_container_engine_the_ways_out_are_named(account: FakeAccount, tmp_path: Path) -> None:
-    (tmp_path / "tools" / "docker").write_text("#!/bin/sh\nexit 1\n")
+    for engine in ("docker", "podman", "buildah"):
+        # In front of the machine's own.
+        (tmp_path / "tools" / engine).write_text("#!/bin/sh\nexit 1\n")
+        (tmp_path / "tools" / engine).chmod(0o755)
     result = deploy()
     assert result.exit_code == 3
     assert "--on-aws" in result.output
