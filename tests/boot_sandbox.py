@@ -52,6 +52,8 @@ class Scenario:
 
 @dataclass
 class Outcome:
+    #: What `systemd-analyze verify` says of the units.
+    complaints: str = ""
     #: Results of the launch hook, in their order.
     hook: list[str] = field(default_factory=list)
     unhealthy: int = 0

@@ -102,8 +102,8 @@ class Sandbox:
         self._serve_metadata()
         begun = time.monotonic()
         self._lay_out()
+        outcome = Outcome(complaints=self._verified())
         machine = subprocess.Popen(self._nspawn(), stdin=subprocess.DEVNULL)
-        outcome = Outcome()
         try:
             self._wait(machine)
             outcome.readiness = _status("http://127.0.0.1:8000/readyz")
@@ -178,6 +178,20 @@ class Sandbox:
             units.append("sdfleet.target")
         for unit in units:
             (wants / unit).symlink_to(f"/etc/systemd/system/{unit}")
+
+    def _verified(self) -> str:
+        """What systemd has to say of our units, with everything that they start in its place."""
+        units = sorted(
+            f"/{one.relative_to(self.tree)}" for one in (self.tree / "etc/systemd/system").glob("sdfleet*.*")
+        )
+        if not units:
+            return ""
+        proc = str(self.tree / "proc")
+        _do("mount", "-t", "proc", "proc", proc)
+        words = ["chroot", str(self.tree), "systemd-analyze", "verify", *units]
+        said = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        _do("umount", proc)
+        return said.stdout
 
     def _stand_ins(self) -> dict[str, Any]:
         python = sys.executable

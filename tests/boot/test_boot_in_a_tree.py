@@ -49,6 +49,10 @@ def test_an_instance_boots_makes_its_picture_and_completes_the_launch_hook() -> 
     assert outcome.event("instance.in_service")["release"] == boot_sandbox.RELEASE
 
 
+def test_systemd_has_no_complaint_about_the_units() -> None:
+    assert outcome_of(GOOD).complaints == ""
+
+
 def test_one_line_tells_where_the_seconds_went() -> None:
     line = outcome_of(GOOD).event("boot.completed")
     expected = {"disks", "scheduler_image", "scheduler", "models", "runtime", "picture"}
