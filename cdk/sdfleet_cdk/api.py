@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import math
 from http import HTTPStatus
+from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_certificatemanager as acm
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_route53 as route53
 from constructs import Construct
 
 from sdfleet.config import DomainNameConfig
+from sdfleet.domain import names
 from sdfleet_cdk import nag
 from sdfleet_cdk.context import DeploymentContext
 from sdfleet_cdk.functions import API_TIMEOUT
@@ -41,9 +44,29 @@ _PROBLEMS: tuple[tuple[str, HTTPStatus, str], ...] = (
     ("INTEGRATION_FAILURE", HTTPStatus.BAD_GATEWAY, "The service could not handle the request; try again."),
     ("API_CONFIGURATION_ERROR", HTTPStatus.BAD_GATEWAY, "The service could not handle the request; try again."),
 )
+#: A line of the access log. Neither the key itself nor the query, which may hold what is nobody else's business.
+_ACCESS_LOG = {
+    name: f"$context.{variable}"
+    for name, variable in (
+        ("time", "requestTime"),
+        ("request_id", "requestId"),
+        ("caller", "identity.sourceIp"),
+        ("key_id", "identity.apiKeyId"),
+        ("method", "httpMethod"),
+        ("path", "path"),
+        ("status", "status"),
+        ("refused", "error.responseType"),
+        ("answer_bytes", "responseLength"),
+        ("milliseconds", "responseLatency"),
+        ("handler_milliseconds", "integrationLatency"),
+    )
+}
+_NO_ACCESS_LOG = (
+    "Access logs need one role for all APIs of the account and region, which is its owner's to set; then"
+    " APIGW.accessLogs writes them. The handler logs every request with path, status and time; what the gateway refuses"
+    " is in its 4XXError metric."
+)
 _ACKNOWLEDGED = {
-    "APIG1": "Access logs need one role for all APIs of the account and region, which is its owner's to set. The"
-    " handler logs every request with path, status and time; what the gateway refuses is in its 4XXError metric.",
     "APIG2": "The handler validates: it answers with every bad field at once, which the gateway's validator cannot.",
     "APIG3": "A web ACL costs more a month than all else of an idle deployment. The API has keys, limits and no"
     " browser's session; whoever needs one associates it with the stage.",
@@ -73,6 +96,7 @@ class FrontApi(Construct):
                 # For each method by itself, so that who has no key cannot use up the limit of those who have one.
                 throttling_rate_limit=throttle.rate_limit,
                 throttling_burst_limit=throttle.burst_limit,
+                **self._access_log(deployment),
             ),
         )
         # CDK's own output of the same address, under a name of its own.
@@ -80,7 +104,8 @@ class FrontApi(Construct):
         self._add_methods(function)
         _add_problems(self.api, rate=throttle.rate_limit)
         self.key = self._add_key(deployment.deployment_id, rate=throttle.rate_limit, burst=throttle.burst_limit)
-        nag.acknowledge(self, _ACKNOWLEDGED)
+        has_log = config.api_gateway.access_logs
+        nag.acknowledge(self, _ACKNOWLEDGED if has_log else {**_ACKNOWLEDGED, "APIG1": _NO_ACCESS_LOG})
         #: Ends in a slash, as the contract's paths are appended to it.
         self.endpoint = self.api.url
         #: Where a domain's own record has to point; None: there is none, or we have made it.
@@ -95,6 +120,21 @@ class FrontApi(Construct):
             f"aws apigateway get-api-keys --query 'items[?id==`{self.key.key_id}`].value' --include-values"
             f" --output text --region {cdk.Stack.of(self).region}"
         )
+
+    def _access_log(self, deployment: DeploymentContext) -> dict[str, Any]:
+        if not deployment.config.api_gateway.access_logs:
+            return {}
+        group = logs.CfnLogGroup(
+            self,
+            "AccessLog",
+            log_group_name=names.access_log_group(deployment.deployment_id),
+            retention_in_days=deployment.config.retention.log_days,
+        )
+        destination = logs.LogGroup.from_log_group_arn(self, "AccessLogDestination", group.attr_arn)
+        return {
+            "access_log_destination": apigateway.LogGroupLogDestination(destination),
+            "access_log_format": apigateway.AccessLogFormat.custom(json.dumps(_ACCESS_LOG)),
+        }
 
     def _add_methods(self, function: lambda_.IFunction) -> None:
         integration = apigateway.LambdaIntegration(

@@ -15,7 +15,7 @@ from sdfleet.environment import DeploymentEnvironment, LinkEnvironment, RuntimeE
 from sdfleet_cdk.context import DeploymentContext, FleetQueue
 from sdfleet_cdk.delivery import signed_links
 from sdfleet_cdk.region import Region
-from sdfleet_cdk.storage import DUE_INDEX, bucket_name, has_cdn
+from sdfleet_cdk.storage import DUE_INDEX, bucket_name
 
 
 def deployment_context(scope: Construct, *, config: Config, region: Region) -> DeploymentContext:
@@ -31,7 +31,7 @@ def deployment_context(scope: Construct, *, config: Config, region: Region) -> D
         runtime.name: _pair(references, f"{runtime.name}-fleet", names.fleet_name(deployment_id, runtime.name))
         for runtime in config.runtimes
     }
-    links = signed_links(references, deployment_id) if has_cdn(config) else None
+    links = signed_links(references, deployment_id) if config.has_cdn else None
     environment = DeploymentEnvironment(
         deployment_id=deployment_id,
         table_name=names.table_name(deployment_id),

@@ -42,11 +42,6 @@ def bucket_name(deployment_id: str, purpose: str, region: Region) -> str:
     return f"{names.bucket_stem(deployment_id, purpose)}-{cdk.Aws.ACCOUNT_ID}-{region.name}"
 
 
-def has_cdn(config: Config) -> bool:
-    """Whether links go through the CDN: a bucket that is not ours has a policy that is not ours to change."""
-    return config.has_cdn and config.outputs.bucket_name is None
-
-
 class Storage(Construct):
     def __init__(
         self, scope: Construct, construct_id: str, *, deployment_id: str, config: Config, region: Region

@@ -76,6 +76,24 @@ def test_requests_without_a_key_are_limited_too() -> None:
     assert stage.properties["StageName"] == "prod"
 
 
+def test_an_access_log_ends_and_holds_neither_keys_nor_queries() -> None:
+    made = templates("two-runtimes")
+    (stage,) = made.resources("AWS::ApiGateway::Stage")
+    setting = stage.properties["AccessLogSetting"]
+    line = json.loads(setting["Format"])
+    assert {"time", "key_id", "method", "path", "status", "milliseconds"} <= set(line)
+    told = set(line.values())
+    assert not told & {"$context.identity.apiKey", "$context.requestOverride.querystring"}
+    assert not [one for one in told if "query" in one.lower() or "body" in one.lower() or "header" in one.lower()]
+    group = made.named("AWS::Logs::LogGroup", "LogGroupName")["/sdfleet/Pictures/api/access"]
+    assert group["RetentionInDays"] == 30
+
+
+def test_without_being_asked_for_there_is_no_access_log() -> None:
+    (stage,) = templates("default").resources("AWS::ApiGateway::Stage")
+    assert "AccessLogSetting" not in stage.properties
+
+
 def test_the_functions_know_what_the_processes_read() -> None:
     functions = templates("default").named("AWS::Lambda::Function", "FunctionName")
     variables = functions["sdfleet-api"]["Environment"]["Variables"]

@@ -66,6 +66,13 @@ def test_what_was_chosen_is_not_changed() -> None:
     assert placed(a_fleet(instanceTypes=["g4dn.xlarge"]), NINGXIA).runtimes[0].fleet.instance_types == ("g4dn.xlarge",)
 
 
+def test_a_bucket_of_the_users_own_has_no_cdn() -> None:
+    config = placed(a_config(outputs={"bucketName": "my-pictures"}), "us-east-1")
+    assert not config.has_cdn
+    # It stands up to being read again, as with another name (`cdk deploy -c deploymentId=...`).
+    assert Config.model_validate(dict(config)) == config
+
+
 @pytest.mark.parametrize("instance_type", ["g5.xlarge", "g6.2xlarge", "g6e.xlarge"])
 def test_types_that_china_lacks_are_refused_there(instance_type: str) -> None:
     (problem,) = problems(a_fleet(instanceTypes=["g4dn.xlarge", instance_type]), NINGXIA)

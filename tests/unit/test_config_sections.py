@@ -189,6 +189,11 @@ def test_a_value_of_no_sense_is_an_error_at_its_own_line(
             "network.vpcId is missing; subnetIds belong to an existing VPC, name it",
         ),
         (
+            {"outputs": {"bucketName": "my-pictures", "cdn": True}},
+            "outputs.cdn is true while bucketName names a bucket of yours, whose policy would have to let CloudFront"
+            " in; remove cdn for signed S3 links, or bucketName for a new bucket behind CloudFront",
+        ),
+        (
             {"api": False, "domainName": REQUIRED["domainName"]},
             "domainName is set while api is false; a domain is for the API, remove one of them",
         ),

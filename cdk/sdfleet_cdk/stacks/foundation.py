@@ -12,7 +12,7 @@ from sdfleet_cdk.image_pipeline import ImageBuild, ImageRepositories, image_part
 from sdfleet_cdk.queueing import Queueing
 from sdfleet_cdk.region import Region
 from sdfleet_cdk.release_parameters import ReleaseParameters
-from sdfleet_cdk.storage import Storage, bucket_name, has_cdn
+from sdfleet_cdk.storage import Storage, bucket_name
 from sdfleet_cdk.topics import Topics
 
 
@@ -36,5 +36,5 @@ class FoundationStack(cdk.Stack):
         if image_parts(config):
             ImageRepositories(self, "ImageRepositories", config=config)
             ImageBuild(self, "ImageBuild", config=config, source_bucket=bucket_name(deployment_id, "inbox", region))
-        if has_cdn(config) and storage.output_bucket is not None:
+        if config.has_cdn and storage.output_bucket is not None:
             Delivery(self, "Delivery", config=config, region=region, bucket=storage.output_bucket)

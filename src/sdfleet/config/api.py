@@ -24,6 +24,9 @@ class ApiGatewayConfig(Section):
     stage_name: StageName = "prod"
     """The stage: the last part of the endpoint's path."""
     throttle: ThrottleConfig = ThrottleConfig()
+    access_logs: bool = False
+    """A line for each request in CloudWatch Logs, kept for retention.logDays: time, address, key id, method, path,
+    status, milliseconds; no key, query or content. The account and region need API Gateway's role for logs."""
 
 
 class DomainNameConfig(Section):

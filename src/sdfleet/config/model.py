@@ -79,7 +79,7 @@ class Config(Section):
     @property
     def has_cdn(self) -> bool:
         """Where the region has one (`regions.placed`)."""
-        return self.outputs.cdn is not False
+        return self.outputs.cdn is not False and self.outputs.bucket_name is None
 
     @property
     def link_lifetime(self) -> timedelta:

@@ -26,8 +26,8 @@ class OutputsConfig(Section):
     retention_days: int | None = Field(default=None, ge=1, le=3_650)
     """Days after which outputs are deleted. null: never; they are billed as long as they stay."""
     cdn: bool | None = None
-    """Signed links through CloudFront. null: yes, but not in China, where it needs an ICP domain. false: signed S3
-    links."""
+    """Signed links through CloudFront. null: yes, but not in China, where it needs an ICP domain, nor with a
+    bucketName, whose policy stays yours. false: signed S3 links."""
 
 
 class RetentionConfig(Section):

@@ -73,13 +73,14 @@ def region_problems(config: Config, region: str, *, offered: Collection[str] | N
 
 def _with_defaults(config: Config, region: str, offered: Collection[str] | None) -> Config:
     china = is_china(region)
-    cdn = not china if config.outputs.cdn is None else config.outputs.cdn
+    outputs = config.outputs
+    cdn = (not china and outputs.bucket_name is None) if outputs.cdn is None else outputs.cdn
     has_api = (not china or config.domain_name is not None) if config.api is None else config.api
     return config.model_copy(
         update={
             "region": region,
             "api": has_api,
-            "outputs": config.outputs.model_copy(update={"cdn": cdn}),
+            "outputs": outputs.model_copy(update={"cdn": cdn}),
             "runtimes": tuple(_runtime_in(runtime, region, offered) for runtime in config.runtimes),
         }
     )

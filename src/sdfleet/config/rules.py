@@ -16,6 +16,7 @@ def problems_of(values: Mapping[str, Any]) -> list[Problem]:
     """Of the whole file. What is absent is not missed here: the model puts its default in and asks again."""
     runtimes = values.get("modelsRuntime")
     problems = [*_runtime_problems(runtimes), *_network_problems(values.get("network")), *_api_problems(values)]
+    problems += _output_problems(values.get("outputs"))
     for index, runtime in _mappings(runtimes):
         path: Path = ("modelsRuntime", index)
         problems += _code_problems(path, runtime)
@@ -44,6 +45,18 @@ def _api_problems(values: Mapping[str, Any]) -> list[Problem]:
     if values.get("api") is False and values.get("domainName"):
         return [Problem(("domainName",), "is set while api is false; a domain is for the API, remove one of them")]
     return []
+
+
+def _output_problems(outputs: Any) -> list[Problem]:
+    if not isinstance(outputs, Mapping) or outputs.get("cdn") is not True or not outputs.get("bucketName"):
+        return []
+    return [
+        Problem(
+            ("outputs", "cdn"),
+            "is true while bucketName names a bucket of yours, whose policy would have to let CloudFront in; remove"
+            " cdn for signed S3 links, or bucketName for a new bucket behind CloudFront",
+        )
+    ]
 
 
 def _code_problems(path: Path, runtime: Mapping[str, Any]) -> list[Problem]:

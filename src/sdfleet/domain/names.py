@@ -280,6 +280,11 @@ def function_log_group(deployment_id: str, function: str) -> str:
     return f"/sdfleet/{deployment_id}/functions/{function}"
 
 
+def access_log_group(deployment_id: str) -> str:
+    """Log group of the API's access log."""
+    return f"/sdfleet/{deployment_id}/api/access"
+
+
 def alarm_topic_name(deployment_id: str) -> str:
     return f"{deployment_id}-alarms"
 
