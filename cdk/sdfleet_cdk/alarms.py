@@ -40,6 +40,7 @@ class Alarms(Construct):
         self._config = config
         self.topic = self._make_topic()
         self._watch_dead_letters()
+        self._watch_callbacks()
         if has_api:
             self._watch_api()
         for runtime in config.runtimes:
@@ -90,6 +91,18 @@ class Alarms(Construct):
             threshold=self._config.alarms.dead_letters,
         )
 
+    def _watch_callbacks(self) -> None:
+        queue = names.dead_letter_queue_name(names.callback_queue_name(self._deployment_id))
+        self._alarm(
+            "Callbacks",
+            names.alarm_name(self._deployment_id, "callbacks"),
+            "Callbacks were given up after a day of tries: sdfleet callbacks list, and redeliver once receivers work.",
+            formula="letters",
+            label="callbacks given up",
+            queries=[Query("letters", "AWS/SQS", "ApproximateNumberOfMessagesVisible", (("QueueName", queue),))],
+            threshold=1,
+        )
+
     def _watch_api(self) -> None:
         self._alarm(
             "ApiErrors",
@@ -132,6 +145,15 @@ class Alarms(Construct):
             queries=[visible, group_metric("healthy", "GroupInServiceInstances", fleet)],
             threshold=1,
             periods=-(-limits.no_instance_s // PERIOD_S),
+        )
+        self._alarm(
+            f"{part}BootFailures",
+            names.alarm_name(fleet, "boot-failures"),
+            "Instances die at boot one after the other, and no more are launched; roll the release back.",
+            formula="FILL(failures, 0)",
+            label="looks",
+            queries=[fleet_metric("failures", names.BOOT_FAILURES, fleet)],
+            threshold=1,
         )
         succeeded, failed = (
             fleet_metric(query_id, metric, fleet, statistic="Sum", period_s=_FAILURE_PERIOD_S)

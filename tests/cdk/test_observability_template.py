@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from cdk_fleet_bench import WEBUI, fleet_template, plain, with_fleet
+from cdk_templates import templates
 from sdfleet.config import RuntimeConfig
 from sdfleet.config.prices import read_prices
 from sdfleet.domain import names
@@ -21,6 +22,7 @@ def test_every_alarm_for_people_goes_to_the_one_topic() -> None:
     assert sorted(one["AlarmName"] for one in told) == [
         "sdfleet-api-errors",
         "sdfleet-dead-letters",
+        "sdfleet-sdruntime-boot-failures",
         "sdfleet-sdruntime-failures",
         "sdfleet-sdruntime-no-instance",
         "sdfleet-sdruntime-oldest-message",
@@ -29,6 +31,16 @@ def test_every_alarm_for_people_goes_to_the_one_topic() -> None:
         "sdfleet-sdruntime-trial-unready",
     ]
     assert all(one["OKActions"] == [{"Ref": topic}] for one in told)
+
+
+def test_callbacks_that_are_given_up_ring_until_they_are_sent_back() -> None:
+    alarm = templates("default").named("AWS::CloudWatch::Alarm", "AlarmName")["sdfleet-callbacks"]
+    (metric,) = [one["MetricStat"]["Metric"] for one in alarm["Metrics"] if "MetricStat" in one]
+    assert metric["MetricName"] == "ApproximateNumberOfMessagesVisible"
+    (dimension,) = metric["Dimensions"]
+    assert dimension["Value"] in templates("default").named("AWS::SQS::Queue", "QueueName")
+    assert dimension["Value"] == "sdfleet-callbacks-dead-letters"
+    assert alarm["Threshold"] == 1
 
 
 def test_the_alarm_email_is_subscribed() -> None:
