@@ -195,9 +195,10 @@ def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
 
 
 def _deploy(cdk: Path, assembly: Path, url: str) -> str:
-    options = ("--all", "--require-approval", "never", "--progress", "events", "--no-notices")
+    """As docs/operations/deploying.md has it: by the deployment's name, and its foundation goes before it."""
+    options = ("--require-approval", "never", "--progress", "events", "--no-notices")
     deployed = subprocess.run(
-        [cdk, "deploy", "--app", str(assembly), *options],
+        [cdk, "deploy", STACKS[-1], "--app", str(assembly), *options],
         cwd=assembly,
         env={
             **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},

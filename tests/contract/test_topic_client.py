@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
@@ -77,7 +78,9 @@ def test_a_failure_is_told_with_its_code(clients: Clients, service: TopicClient,
 def test_who_waits_hears_how_far_it_is(clients: Clients, table_name: str, topic_arn: str) -> None:
     store = DynamoTaskStore(clients.dynamodb, table_name)
     heard: list[str] = []
-    steps = iter([lambda: recorded(clients, table_name, a_queued_task()), lambda: end(store)])
+    steps: Iterator[Callable[[], None]] = iter(
+        [lambda: recorded(clients, table_name, a_queued_task()), lambda: end(store)]
+    )
     service = TopicClient(clients, topic_arn, table_name, pause=lambda _: next(steps)())
     service.outcome(a_task().id, patience=PATIENCE, on_wait=lambda status, _: heard.append(status))
     assert heard == ["not recorded", "queued"]
