@@ -6,12 +6,21 @@ from dataclasses import replace
 
 import pytest
 
-from sdfleet.domain.boot_model import MACHINES, Assumptions, Grade, Modelled, Term, modelled, terms
+from sdfleet.domain import boot_model
+from sdfleet.domain.boot_model import MACHINES, Assumptions, Grade, Modelled, Term, terms
+
+#: Half a second from what the command shows, in a sixteenth of its time.
+DRAWS = 256
+AS_SHIPPED = Assumptions()
+
+
+def modelled(machine: str, given: Assumptions = AS_SHIPPED, *, draws: int = DRAWS) -> Modelled:
+    return boot_model.modelled(MACHINES[machine], given, draws=draws)
 
 
 @pytest.mark.parametrize("machine", ["g5.xlarge", "g6.xlarge"])
 def test_the_first_picture_comes_within_what_is_promised(machine: str) -> None:
-    found = modelled(MACHINES[machine])
+    found = modelled(machine)
     assert found.p50_s <= 75
     assert found.p95_s <= 120
 
@@ -29,28 +38,28 @@ def test_only_what_nobody_has_published_is_guessed() -> None:
 
 
 def test_what_holds_the_picture_back_adds_up_to_the_mean() -> None:
-    found = modelled(MACHINES["g5.xlarge"])
+    found = modelled("g5.xlarge")
     assert found.mean_s == pytest.approx(found.p50_s, rel=0.05)
     assert found.held_back_s["instance"] > found.held_back_s["decide"] > 0
 
 
 def test_the_largest_three_are_named_and_are_the_machines_own_start_and_the_models() -> None:
-    assert set(modelled(MACHINES["g5.xlarge"]).largest()) == {"instance", "models", "system"}
+    assert set(modelled("g5.xlarge").largest()) == {"instance", "models", "system"}
 
 
 def test_without_an_initialization_rate_the_volume_bounds_the_boot() -> None:
-    slow = modelled(MACHINES["g5.xlarge"], Assumptions(initialization_mib_s=None))
+    slow = modelled("g5.xlarge", Assumptions(initialization_mib_s=None))
     assert slow.largest(1) == ("read",)
     assert slow.p95_s > 120
 
 
 def test_reading_ahead_is_worth_its_seconds() -> None:
-    ahead, behind = (modelled(MACHINES["g5.xlarge"], Assumptions(reads_ahead=one)) for one in (True, False))
+    ahead, behind = (modelled("g5.xlarge", Assumptions(reads_ahead=one)) for one in (True, False))
     assert ahead.p50_s + 3 < behind.p50_s
 
 
 def test_without_an_ami_the_pull_bounds_the_boot() -> None:
-    assert modelled(MACHINES["g5.xlarge"], Assumptions(has_ami=False)).largest(1) == ("runtime_image",)
+    assert modelled("g5.xlarge", Assumptions(has_ami=False)).largest(1) == ("runtime_image",)
 
 
 def test_a_term_is_at_its_median_and_at_its_percentile_where_it_says() -> None:
@@ -62,7 +71,7 @@ def test_a_term_is_at_its_median_and_at_its_percentile_where_it_says() -> None:
 
 def test_the_same_figures_come_out_each_time_and_hardly_depend_on_the_number_of_draws() -> None:
     def found(draws: int) -> Modelled:
-        return modelled(MACHINES["g6.xlarge"], draws=draws)
+        return modelled("g6.xlarge", draws=draws)
 
-    assert found(512) == found(512)
-    assert found(512).p50_s == pytest.approx(found(4096).p50_s, abs=0.5)
+    assert found(64) == found(64)
+    assert found(256).p50_s == pytest.approx(found(1024).p50_s, abs=0.5)

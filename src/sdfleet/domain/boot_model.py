@@ -16,7 +16,8 @@ from statistics import NormalDist
 SDXL_GB = 6.94
 #: Draws; percentiles move by less than half a second beyond that.
 DRAWS = 4096
-_P95 = NormalDist().inv_cdf(0.95)
+_NORMAL = NormalDist()
+_P95 = _NORMAL.inv_cdf(0.95)
 
 
 class Grade(StrEnum):
@@ -42,7 +43,7 @@ class Term:
         if self.median_s <= 0:
             return 0.0
         spread = math.log(self.p95_s / self.median_s) / _P95
-        return self.median_s * math.exp(spread * NormalDist().inv_cdf(share))
+        return self.median_s * math.exp(spread * _NORMAL.inv_cdf(share))
 
 
 @dataclass(frozen=True)
