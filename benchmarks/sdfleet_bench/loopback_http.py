@@ -34,12 +34,14 @@ class StubAnswer:
     body: bytes = b""
     content_type: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict)
+    #: What it says of its length where it has no body, as an answer to HEAD.
+    length: int | None = None
 
     def to_bytes(self) -> bytes:
         lines = [
             f"HTTP/1.1 {int(self.status)} {HTTPStatus(self.status).phrase}",
             f"content-type: {self.content_type}",
-            f"content-length: {len(self.body)}",
+            f"content-length: {len(self.body) if self.length is None else self.length}",
             *(f"{name}: {value}" for name, value in self.headers.items()),
         ]
         return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + self.body

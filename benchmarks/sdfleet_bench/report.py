@@ -82,6 +82,8 @@ def _cell(name: str, value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{100 * value:.1f} %" if name.endswith("_share") else f"{value:.2f}"
+    if value is None:
+        return "none"
     if isinstance(value, list | dict):
         return json.dumps(value) if value else "none"
     return str(value)

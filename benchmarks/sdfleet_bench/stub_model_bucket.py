@@ -16,6 +16,7 @@ from sdfleet_bench.loopback_http import StubAnswer, StubRequest, serve
 _BLOCK = random.Random(0).randbytes(1024 * 1024)
 _ETAG = '"0123456789abcdef0123456789abcdef"'
 _MODIFIED = "2026-01-01T00:00:00.000Z"
+_MODIFIED_HEADER = "Thu, 01 Jan 2026 00:00:00 GMT"
 _RANGE = re.compile(r"bytes=(\d+)-(\d+)")
 
 
@@ -30,10 +31,15 @@ class StubModelBucket:
             return StubAnswer(body=self._listing().encode(), content_type="application/xml")
         if key not in self._sizes:
             return StubAnswer(HTTPStatus.NOT_FOUND)
+        if request.method == "HEAD":
+            described = {"etag": _ETAG, "accept-ranges": "bytes", "last-modified": _MODIFIED_HEADER}
+            return StubAnswer(content_type="binary/octet-stream", headers=described, length=self._sizes[key])
         match = _RANGE.fullmatch(request.headers.get("range", ""))
-        first, last = (int(match[1]), int(match[2])) if match else (0, self._sizes[key] - 1)
+        end = self._sizes[key] - 1
+        # A range may end after its object.
+        first, last = (int(match[1]), min(int(match[2]), end)) if match else (0, end)
         headers = {"etag": _ETAG, "content-range": f"bytes {first}-{last}/{self._sizes[key]}"}
-        return StubAnswer(HTTPStatus.PARTIAL_CONTENT, _content(first, last - first + 1), "binary/octet-stream", headers)
+        return StubAnswer(HTTPStatus.PARTIAL_CONTENT, content(first, last - first + 1), "binary/octet-stream", headers)
 
     def _listing(self) -> str:
         entries = "".join(
@@ -47,7 +53,8 @@ class StubModelBucket:
         )
 
 
-def _content(first: int, size_bytes: int) -> bytes:
+def content(first: int, size_bytes: int) -> bytes:
+    """Of every model, from its byte `first` on."""
     start = first % len(_BLOCK)
     return (_BLOCK * ((start + size_bytes) // len(_BLOCK) + 1))[start : start + size_bytes]
 

@@ -17,6 +17,7 @@ import httpx
 from sdfleet.errors import SdfleetError
 from sdfleet_local.aws_latency import write_latencies
 from sdfleet_local.child import base_environment, last_line
+from sdfleet_local.loopback import free_port
 
 #: An interpreter and its imports on a machine that is busy otherwise.
 START_PATIENCE_S = 60.0
@@ -72,6 +73,26 @@ def stub_model_webui(checkpoints: Path, keep: int) -> Iterator[Stub]:
 
 
 @contextmanager
+def stub_throttle(target_port: int, mib_per_second: float) -> Iterator[Stub]:
+    """A port before another: each connection gives so much."""
+    limits = ("--target-port", str(target_port), "--mib-per-second", f"{mib_per_second:g}")
+    with _stub("sdfleet_bench.stub_throttle", *limits) as stub:
+        yield stub
+
+
+@contextmanager
+def embedded_endpoint() -> Iterator[Stub]:
+    """What local mode has for AWS."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with (
+        service("sdfleet_local.aws_endpoint", {}, "--port", str(port), ready_url=f"{url}/moto-api/data.json") as pid,
+        httpx.Client(timeout=WAIT_S, trust_env=False) as client,
+    ):
+        yield Stub(port, pid, client)
+
+
+@contextmanager
 def handler_environment(environment: Mapping[str, str]) -> Iterator[Stub]:
     with _stub("sdfleet_bench.handler_server", environment=environment) as server:
         yield server
@@ -100,13 +121,13 @@ def _stub(module: str, *arguments: str, environment: Mapping[str, str] | None = 
 
 
 @contextmanager
-def service(module: str, environment: Mapping[str, str], *, ready_url: str) -> Iterator[int]:
-    """The id of a running `python -m module`, once `ready_url` answers 200."""
+def service(module: str, environment: Mapping[str, str], *arguments: str, ready_url: str) -> Iterator[int]:
+    """The id of a running `python -m module arguments`, once `ready_url` answers 200."""
     with tempfile.TemporaryDirectory(prefix="sdfleet-bench-") as scratch:
         log_file = Path(scratch) / "log"
         with log_file.open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", module],
+                [sys.executable, "-m", module, *arguments],
                 env={**base_environment(), "TMPDIR": scratch, **environment},
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -25,9 +25,11 @@ DISK_FULL = "model_disk_full"
 
 #: One connection to S3 gives 50 to 100 MB/s: eight fill a small instance's network, and are a quarter of our threads.
 READERS = 8
-#: Long enough that a request's first byte (tens of milliseconds) does not count, short enough that one part more or
-#: less at the end does not either.
+#: At most: long enough that a request's first byte (tens of milliseconds) does not count, short enough that one part
+#: more or less at the end does not either.
 PART_BYTES = 64 * 1024 * 1024
+#: Of a model too small for that many parts, each reader gets one, down to this: below it the first byte counts.
+_LEAST_PART_BYTES = 8 * 1024 * 1024
 #: A stream of gigabytes breaks now and then; it goes on where it broke.
 _READS_OF_A_PART = 4
 
@@ -48,6 +50,7 @@ class Downloads:
     ) -> None:
         self._bucket = bucket
         self._incoming = incoming
+        self._readers = readers
         self._part_bytes = part_bytes
         #: Over all downloads, so that a second one does not double what they take.
         self._turns = asyncio.Semaphore(readers)
@@ -88,7 +91,7 @@ class Downloads:
         stop = threading.Event()
         parts = [
             asyncio.create_task(self._read(model, temporary, part, stop))
-            for part in _parts(model.size_bytes, self._part_bytes)
+            for part in _parts(model.size_bytes, self._part_bytes_of(model))
         ]
         try:
             await asyncio.gather(*parts)
@@ -97,6 +100,9 @@ class Downloads:
             for part in parts:
                 part.cancel()
             await asyncio.gather(*parts, return_exceptions=True)
+
+    def _part_bytes_of(self, model: ModelObject) -> int:
+        return min(self._part_bytes, max(_LEAST_PART_BYTES, -(-model.size_bytes // self._readers)))
 
     async def _read(self, model: ModelObject, temporary: Path, part: Part, stop: threading.Event) -> None:
         async with self._turns:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
 
-from sdfleet_bench import comfyui, handlers, load, models, report, scheduler
+from sdfleet_bench import comfyui, downloads, handlers, load, models, report, scheduler
 from sdfleet_cli.aws_latency_option import ASSUMED, AwsLatencies
 from sdfleet_cli.console import HELP_NAMES, plain_errors
 from sdfleet_local.runtime_probe import checked_url
@@ -131,6 +132,28 @@ def bench_models(size_mib: int, rounds: int, is_json: bool) -> None:
     """Changing to another checkpoint: from the server's memory, from the disk, from the bucket."""
     with _reported("models", is_json) as results:
         results.extend(models.measure(models.ModelsCase(size_mib, rounds)))
+
+
+@bench.command("downloads", context_settings=HELP_NAMES)
+@click.option("--size-mib", type=click.IntRange(min=1), default=512, show_default=True, help="Of the model.")
+@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="Downloads of each kind.")
+@click.option(
+    "--limit-mib-s",
+    type=click.FloatRange(min=1.0),
+    default=20.0,
+    show_default=True,
+    help="What one connection gives, where there is a limit.",
+)
+@click.option(
+    "--directory",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Where files go, such as an instance's NVMe.  [default: where temporary files go]",
+)
+@_json_option
+def bench_downloads(size_mib: int, rounds: int, limit_mib_s: float, directory: Path | None, is_json: bool) -> None:
+    """A model's way from S3 to the disk: the scheduler's downloader, one plain stream, and s5cmd if it is installed."""
+    with _reported("downloads", is_json) as results:
+        results.extend(downloads.measure(downloads.DownloadsCase(size_mib, rounds, limit_mib_s, directory)))
 
 
 @contextlib.contextmanager
