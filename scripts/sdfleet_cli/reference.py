@@ -1,4 +1,7 @@
-"""Writes what is generated from the commands and from the configuration's model: `python -m sdfleet_cli.reference`."""
+"""Writes what is generated from the commands, the configuration's model and the tests.
+
+`python -m sdfleet_cli.reference`
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 import click
 
 from sdfleet.config.description import schema
+from sdfleet_cli.auto_scaling_rules import rules_page
 from sdfleet_cli.config_reference import reference_page, reference_yaml
 from sdfleet_cli.console import checkout_root
 from sdfleet_cli.main import main as command_line
@@ -46,6 +50,7 @@ def _schema() -> str:
 
 #: What is written, by its path in the checkout.
 GENERATED: Mapping[str, Callable[[], str]] = {
+    "docs/reference/auto-scaling-rules.md": rules_page,
     "docs/reference/cli.md": reference,
     "docs/reference/config.md": reference_page,
     "config/config.reference.yaml": reference_yaml,

@@ -35,6 +35,10 @@ UNHEALTHY = "an unhealthy instance needing to be replaced."
 REBALANCE = "an EC2 instance rebalance recommendation."
 
 
+#: User Guide, "Use instance scale-in protection", Note.
+ALL_PROTECTED = "Could not scale to desired capacity because all remaining instances are protected from scale-in."
+
+
 class Status(StrEnum):
     """Those of ScalingActivityStatusCode that a local group comes to."""
 
@@ -86,6 +90,7 @@ class ActivityLog:
         self._activities: deque[Activity] = deque(maxlen=_MOST_KEPT)
         #: Why the desired capacity is not what it was; part of every activity that follows from it.
         self._why: list[str] = []
+        self._is_protection_noted = False
 
     def note_desired(self, why: str, before: int, after: int, now: datetime) -> None:
         """`why`: "a user request explicitly set group desired capacity", and the like."""
@@ -136,6 +141,15 @@ class ActivityLog:
         )
         activity.end(Status.SUCCESSFUL, now)
         return activity
+
+    def note_protected(self, now: datetime) -> None:
+        """The group should shrink and may not; said once for each time it is so."""
+        if not self._is_protection_noted:
+            self._is_protection_noted = True
+            self._add(ALL_PROTECTED, self._cause(ALL_PROTECTED, now), None, now).end(Status.FAILED, now)
+
+    def forget_protected(self) -> None:
+        self._is_protection_noted = False
 
     def under_way(self, instance_id: str) -> Activity | None:
         """The newest of this instance that has not ended."""

@@ -11,7 +11,7 @@ from sdfleet_local.group import LocalGroup
 from sdfleet_local.groups import Groups
 from sdfleet_local.scaling_activities import Activity
 from sdfleet_local.scaling_calls import Result, group_of
-from sdfleet_local.scaling_errors import CallRefused, ValidationError
+from sdfleet_local.scaling_errors import CallRefused, NotEmulated, ValidationError
 from sdfleet_local.scaling_wire import Request
 
 _HEALTH = ("Healthy", "Unhealthy")
@@ -73,7 +73,7 @@ def terminate_instances(groups: Groups, request: Request) -> Result:
 
 def describe_activities(groups: Groups, request: Request) -> Result:
     if request.has("Filters"):
-        raise ValidationError("Local mode does not filter scaling activities; name a group, or their ids.")
+        raise NotEmulated("Local mode does not filter scaling activities; name a group, or their ids.")
     chosen = [group_of(groups, request)] if request.has("AutoScalingGroupName") else list(groups)
     ids = request.texts("ActivityIds")
     shown = [one for group in chosen for one in _shown(group, group.activities(ids))]

@@ -56,15 +56,13 @@ class StepAdjustment:
     upper: float | None
     adjustment: int
 
-    def covers(self, above: float) -> bool:
-        """API: above the threshold "the lower bound is inclusive", the upper exclusive; otherwise the other way round.
+    def holds_above(self, above: float) -> bool:
+        """API: above the threshold "the lower bound is inclusive" and "the upper bound is exclusive"."""
+        return (self.lower is None or self.lower <= above) and (self.upper is None or above < self.upper)
 
-        At the threshold itself the documents leave it open [U]: either reading holds, so that a policy of values
-        from the threshold on has it, and so has one of values up to it.
-        """
-        lower = -math.inf if self.lower is None else self.lower
-        upper = math.inf if self.upper is None else self.upper
-        return (above >= 0 and lower <= above < upper) or (above <= 0 and lower < above <= upper)
+    def holds_below(self, above: float) -> bool:
+        """API: "Otherwise", the other way round."""
+        return (self.lower is None or self.lower < above) and (self.upper is None or above <= self.upper)
 
     def to_answer(self) -> dict[str, Any]:
         return {
@@ -113,7 +111,10 @@ class Policy:
     def adjustment_for(self, value: float, threshold: float) -> int | None:
         """What a step policy adds at a metric's value; None: no step has it."""
         above = value - threshold
-        return next((step.adjustment for step in self.steps if step.covers(above)), None)
+        # At the threshold itself the documents leave it open [U]: a step from there on has it, else one up to there.
+        found = [step for step in self.steps if above >= 0 and step.holds_above(above)]
+        found += [step for step in self.steps if above <= 0 and step.holds_below(above)]
+        return found[0].adjustment if found else None
 
     def capacity_after(self, adjustment: int, now: Capacity) -> int:
         """The desired capacity that `adjustment` makes of what there is, within the group's sizes.

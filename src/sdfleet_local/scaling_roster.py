@@ -188,7 +188,12 @@ class Roster:
         staying = self.staying
         candidates = [member for member in reversed(staying) if not member.is_protected]
         candidates.sort(key=lambda member: int(member.template.version))
-        for member in candidates[: max(0, len(staying) - count)]:
+        surplus = max(0, len(staying) - count)
+        if surplus > len(candidates):
+            self.activities.note_protected(now)
+        elif surplus == 0:
+            self.activities.forget_protected()
+        for member in candidates[:surplus]:
             self.terminate(member, now, causes.DIFFERENCE, shrinks=(len(staying), count))
 
     def grow(self, count: int, template: Template, now: datetime, *, is_refreshed: bool = False) -> None:
