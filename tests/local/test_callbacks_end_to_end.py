@@ -149,3 +149,20 @@ def traced_events(service: RunningService) -> set[str]:
     # The last line may be half written.
     lines = [json.loads(line) for line in service.logs().splitlines() if line.startswith("{") and line.endswith("}")]
     return {line["event"] for line in lines if line.get("trace_id") == "1-5759e988-bd862e3fe1be46a994272793"}
+
+
+def test_a_callback_that_was_given_up_is_listed_and_delivered_once_it_is_sent_back(
+    service: RunningService, receiver: Any, port: int
+) -> None:
+    task_id = new_id()
+    names = ("callback_url", f"http://127.0.0.1:{port}/in"), ("callback_id", f"msg_{task_id}"), ("id", task_id)
+    attributes = {name: {"Type": "String", "Value": value} for name, value in names}
+    envelope = {"Type": "Notification", "Message": json.dumps({"id": task_id}), "MessageAttributes": attributes}
+    url = service.sqs("GetQueueUrl", QueueName="local-callbacks-dead-letters")["QueueUrl"]
+    service.sqs("SendMessage", QueueUrl=url, MessageBody=json.dumps(envelope))
+    listed = run_command(service.root, "callbacks", "list", "local", "--json")
+    assert [one["task_id"] for one in json.loads(listed.stdout)] == [task_id], listed.stderr
+    sent = run_command(service.root, "callbacks", "redeliver", "local", "--task", task_id)
+    assert "1 sent back." in sent.stdout, sent.stderr
+    assert notice_of(receiver, task_id) == {"id": task_id}
+    assert run_command(service.root, "callbacks", "list", "local").stdout == "No callback was given up.\n"

@@ -86,6 +86,8 @@ def test_one_command_ends_with_a_picture(account: FakeAccount, tmp_path: Path) -
         ["deploy", "sdfleet-foundation"],
         ["deploy", "sdfleet"],
     ]
+    # The bucket with the pictures of an earlier deployment, which a removal has kept, is taken in again.
+    assert all("--import-existing-resources" in call for call in account.calls("cdk") if call[0] == "deploy")
     version = account.client("ssm").get_parameter(Name="/sdfleet/sdfleet/sdruntime/image-version")["Parameter"]["Value"]
     record = account.client("ssm").get_parameter(Name=f"/sdfleet/sdfleet/sdruntime/releases/{version}")
     release = json.loads(record["Parameter"]["Value"])
