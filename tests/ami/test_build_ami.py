@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
+from botocore.stub import Stubber
 from click.testing import CliRunner, Result
 
 from builders import NOON
@@ -177,6 +179,34 @@ def test_a_build_without_an_end_is_given_up() -> None:
     pipelines = AmiPipelines(FakeImageBuilder(states=("BUILDING",)), pause=lambda _: None)
     with pytest.raises(DeploymentError, match="runs for hours"):
         pipelines.follow(BUILD, on_status=lambda _: None)
+
+
+def test_requests_and_answers_are_image_builders_own() -> None:
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    client = boto3.client("imagebuilder", region_name="us-east-1", **keys)
+    pipeline = "arn:aws:imagebuilder:us-east-1:123456789012:image-pipeline/sdfleet-sd-ami"
+    made = {"outputResources": {"amis": [{"image": AMI, "region": "us-east-1"}]}}
+    with Stubber(client) as stub:
+        stub.add_response(
+            "list_image_pipelines",
+            {"imagePipelineList": [{"name": "sdfleet-sd-ami", "arn": pipeline}]},
+            {"filters": [{"name": "name", "values": ["sdfleet-sd-ami"]}]},
+        )
+        stub.add_response(
+            "start_image_pipeline_execution",
+            {"imageBuildVersionArn": BUILD},
+            {"imagePipelineArn": pipeline},
+        )
+        for status in GOOD:
+            image = {"state": {"status": status}, **(made if status == "AVAILABLE" else {})}
+            stub.add_response("get_image", {"image": image}, {"imageBuildVersionArn": BUILD})
+        pipelines = AmiPipelines(client, pause=lambda _: None)
+        found = pipelines.find("sdfleet-sd-ami")
+        assert found == pipeline
+        seen: list[str] = []
+        assert pipelines.follow(pipelines.start(found).arn, on_status=seen.append) == AMI
+        stub.assert_no_pending_responses()
+    assert seen == [status.lower() for status in GOOD]
 
 
 def test_what_aws_refuses_is_a_sentence() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import replace
 from typing import Any
 
@@ -42,6 +43,18 @@ def test_the_scheduler_is_measured_beside_a_bare_loop() -> None:
         assert 0 < result["scheduler"]["idle_share"] < 1
         assert result["cpu_ms_per_task"] > 0
         assert result["peak_rss_mib"] > 10
+
+
+def test_a_download_is_measured_beside_a_plain_stream_from_both_endpoints_with_a_limit_and_without() -> None:
+    results = measured("downloads", "--size-mib", "24", "--rounds", "1", "--limit-mib-s", "8")["results"]
+    assert [(one["endpoint"], one["connection_limit_mib_s"]) for one in results] == [
+        ("embedded", 8.0), ("embedded", None), ("loopback", 8.0), ("loopback", None),
+    ]  # fmt: skip
+    for result in results:
+        assert result["is_exact"]
+        assert (result["times_s5cmd"] is None) == (shutil.which("s5cmd") is None)
+    # Three parts at once through connections of 8 MiB/s each.
+    assert results[2]["times_single"] > 1.5
 
 
 def test_a_load_on_the_api_has_no_errors() -> None:

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from sdfleet_cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = sorted([*ROOT.glob("*.sh"), *ROOT.glob("scripts/*.sh"), ROOT / ".ci" / "run"])
@@ -17,6 +21,14 @@ def test_a_script_only_hands_over(script: Path) -> None:
     assert len(text.splitlines()) <= 15
     assert "exec " in text
     assert os.access(script, os.X_OK)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_command_that_a_script_hands_over_to_explains_itself(script: Path) -> None:
+    for command in re.findall(r"sdfleet_cli\.main (\S+)", script.read_text()):
+        result = CliRunner().invoke(main, [command, "--help"])
+        assert result.exit_code == 0
+        assert result.output.startswith("Usage: ")
 
 
 def a_checkout(directory: Path) -> Path:
