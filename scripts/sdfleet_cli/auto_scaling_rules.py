@@ -68,7 +68,8 @@ def _marked_rules(path: Path) -> Iterator[Rule]:
             match decorator:
                 case ast.Call(func=ast.Name(id="rule"), args=[rule_id, text, source]):
                     named = f"{path.name}::{test.name}"
-                    yield Rule(*(_text(part, constants) for part in (rule_id, text, source)), test=named)
+                    words = [_text(part, constants) for part in (rule_id, text, source)]
+                    yield Rule(words[0], words[1], words[2], named)
 
 
 def _described_rules(path: Path) -> Iterator[Rule]:
