@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -184,7 +186,7 @@ class Assumptions:
             ConfigError: no such file, or it lacks a figure, a source, or has a name that nothing reads.
         """
         try:
-            tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+            tree = copy.deepcopy(_parsed(path.read_text(encoding="utf-8")))
             for name, factor in (changed or {}).items():
                 _multiply(tree, name, factor)
             return cls(
@@ -213,6 +215,12 @@ class Assumptions:
             raise ConfigError(f"{path}: there is no {error}; the shipped file has every name: {SHIPPED}.") from error
         except (yaml.YAMLError, TypeError, ValueError, AttributeError) as error:
             raise ConfigError(f"{path}: these are no assumptions: {error}.") from error
+
+
+@lru_cache(maxsize=4)
+def _parsed(text: str) -> Any:
+    """A sensitivity table reads the same file eighty times."""
+    return yaml.safe_load(text)
 
 
 def _section(kind: type[Any], entry: Mapping[str, Any]) -> Any:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from sdfleet.config import Config, FleetConfig, RuntimeConfig
 from sdfleet.config.fleet import VolumeConfig
@@ -13,7 +12,7 @@ from sdfleet_sim.arrivals import Trace
 from sdfleet_sim.assumptions import Assumptions
 from sdfleet_sim.billing import bill
 from sdfleet_sim.cases import Volume
-from sdfleet_sim.outcome import Outcome, outcome
+from sdfleet_sim.outcome import Outcome, outcome, waits_of
 from sdfleet_sim.run import market_of, run
 from sdfleet_sim.scenario import Scenario
 from sdfleet_sim.spot_traces import SpotTrace
@@ -56,9 +55,7 @@ class Experiment:
         )
         return outcome(policy, self.scenario, self.trace, ledger, due, boot_s=self.assumed.boot.typical_s)
 
-    def under_each(self, policies: Sequence[str]) -> tuple[Outcome, ...]:
-        return tuple(self.under(policy) for policy in policies)
-
-    def with_seed(self, seed: int) -> Experiment:
-        """Other boots and another market; the trace stays."""
-        return replace(self, scenario=replace(self.scenario, seed=seed))
+    def waits_under(self, policy: str) -> list[float]:
+        """Seconds that each task waited."""
+        zones = market_of(self.scenario, self.trace, self.assumed, self.recorded)
+        return waits_of(self.trace, run(self.scenario, policy, self.trace, self.assumed, zones))

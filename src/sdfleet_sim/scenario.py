@@ -59,5 +59,7 @@ class Scenario:
     fleet: FleetPlan = field(default_factory=FleetPlan)
     rollout: RolloutPlan | None = None
     seed: int = 1
+    #: Seconds from the beginning to CloudWatch's first minute; None: drawn by the seed.
+    alarm_phase_s: float | None = None
     #: After the last arrival the simulation gives up when this has passed.
     patience: timedelta = timedelta(days=3)

@@ -39,7 +39,8 @@ class StepPolicies:
         draw = random.Random(f"{fleet.scenario.seed}/alarms")
         cloudwatch = fleet.assumed.cloudwatch
         # Metrics and alarm run by clocks of their own; which, nobody chooses.
-        self._phase_s = draw.random() * cloudwatch.period_s
+        drawn = draw.random() * cloudwatch.period_s
+        self._phase_s = drawn if fleet.scenario.alarm_phase_s is None else fleet.scenario.alarm_phase_s
         self._delay_s = cloudwatch.publish_s + draw.random() * cloudwatch.evaluation_s
         self._empty_s = 0.0
 
