@@ -17,8 +17,10 @@ from sdfleet.config.prices import SHIPPED as SHIPPED_PRICES
 from sdfleet.config.prices import read_prices
 from sdfleet.domain.scaling import Limits
 from sdfleet.errors import ConfigError
+from sdfleet_cli.commands.simulate_million import million
 from sdfleet_cli.commands.simulate_study import study
 from sdfleet_cli.commands.simulate_traces import traces
+from sdfleet_cli.commands.simulate_validate import validate
 from sdfleet_cli.console import HELP_NAMES, plain_errors, table
 from sdfleet_sim import arrivals
 from sdfleet_sim.arrivals import Trace
@@ -46,6 +48,7 @@ Examples:
   sdfleet simulate --trace arrivals.csv --runtime video --spot-traces DIR
   sdfleet simulate traces DIR
   sdfleet simulate study --case quiet
+  sdfleet simulate validate --policy fixed
 """
 
 
@@ -302,5 +305,7 @@ def _write(
         raise ConfigError(f"{out}: the report cannot be written: {error.strerror}.") from error
 
 
+simulate.add_command(million)
 simulate.add_command(study)
 simulate.add_command(traces)
+simulate.add_command(validate)
