@@ -13,9 +13,10 @@ from sdfleet.domain import names
 from sdfleet.domain.release import Release
 from sdfleet.errors import DeploymentRefused
 from sdfleet_cli.console import local_deployment
-from sdfleet_cli.reach import LOCAL_ID, reach
+from sdfleet_cli.reach import reach
 from sdfleet_lambdas.rollout_services import fleet_rollouts
 from sdfleet_lambdas.rollouts import IMAGE_VERSION, FleetRollouts
+from sdfleet_local.plan import DEPLOYMENT_ID as LOCAL_ID
 
 
 def find_fleets(
