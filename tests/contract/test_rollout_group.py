@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import pytest
@@ -22,6 +22,8 @@ from sdfleet.memory.clock import FakeClock
 
 RELEASE = Release("1.1.0", NOON, "ada", "registry/scheduler@sha256:ab", runtime_image="registry/sd@sha256:cd")
 START = StartRefresh("4", (20, 100), timedelta(minutes=15), timedelta(minutes=15), auto_rollback=True, release="1.1.0")
+HOUR = timedelta(hours=1)
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 POLICY: dict[str, Any] = {
     "LaunchTemplate": {
         "LaunchTemplateSpecification": {"LaunchTemplateId": "lt-1", "LaunchTemplateName": "fleet", "Version": "3"},
@@ -204,6 +206,19 @@ def test_refreshes_are_read_with_the_template_version_that_they_bring(clients: C
         20,
         "alarm",
     )
+
+
+@pytest.mark.parametrize(("times", "begun"), [({"EndTime": NOON - HOUR}, NOON - HOUR), ({}, LONG_AGO)])
+def test_a_refresh_that_was_cancelled_before_it_began_is_not_the_newest(
+    clients: Clients, times: dict[str, Any], begun: datetime
+) -> None:
+    cancelled = {"InstanceRefreshId": "refresh-1", "Status": "Cancelled", **times}
+    with stubbed(clients) as stub:
+        stub.add_response("describe_instance_refreshes", {"InstanceRefreshes": [cancelled]})
+        stub.add_response("describe_auto_scaling_groups", {"AutoScalingGroups": [GROUP]})
+        (refresh,) = group_of(clients).observed().refreshes
+
+    assert refresh.started_at == begun
 
 
 @pytest.fixture

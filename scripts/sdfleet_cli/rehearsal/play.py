@@ -77,9 +77,7 @@ class Play:
             self.expect(found[1] == previous, f"previous-version is {found[1]}, not {previous}")
 
     def statuses(self, rollout: Rollout, *wanted: str) -> None:
-        seen = self.stage.watch.statuses(rollout)
-        # The first look may still find what was shown before it began.
-        seen = seen[1:] if seen[:1] == ["stable"] else seen
+        seen = self.stage.statuses(since=rollout.started_at)
         self.expect(seen == list(wanted), f"deployment-status went {' -> '.join(seen)}")
 
     def canary(self, rollout: Rollout) -> None:

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from sdfleet.aws.clients import Clients
@@ -18,6 +19,7 @@ from sdfleet.errors import LocalModeError
 from sdfleet_cli.rehearsal.load import SteadyLoad
 from sdfleet_cli.rehearsal.watch import Watch
 from sdfleet_lambdas.rollout_services import fleet_rollouts
+from sdfleet_lambdas.rollouts import DEPLOYMENT_STATUS
 from sdfleet_local.chaos.evidence import Listener
 from sdfleet_local.chaos.traffic import RUNTIME
 from sdfleet_local.deployment import LocalDeployment
@@ -62,6 +64,13 @@ class Stage:
         """Where Auto Scaling's events wait for the recorder."""
         name = f"{DEPLOYMENT_ID}-rollout-events"
         return self.clients.sqs.get_queue_url(QueueName=name)["QueueUrl"]
+
+    def statuses(self, *, since: datetime) -> list[str]:
+        """All that `deployment-status` was made to say: SSM keeps what no look may have met."""
+        name = names.release_parameter(DEPLOYMENT_ID, RUNTIME, DEPLOYMENT_STATUS)
+        pages = self.clients.ssm.get_paginator("get_parameter_history").paginate(Name=name)
+        written = [version for page in pages for version in page["Parameters"]]
+        return [str(version["Value"]) for version in written if version["LastModifiedDate"] >= since]
 
     def _environment(self) -> dict[str, str]:
         return {**os.environ, "SDFLEET_ROOT": str(self.root)}

@@ -26,7 +26,6 @@ class Sight:
     releases: Mapping[str, int]
     #: The record of the last rollout, as the recorder has it; None: there is none.
     rollout: Rollout | None
-    status: str | None
     #: What the group itself says: no refresh is under way.
     is_refresh_over: bool
 
@@ -69,7 +68,6 @@ class Watch:
             at=time.monotonic(),
             releases=Counter(str(one["release"]) for one in members if one["state"] == "InService"),
             rollout=self.fleet.history().current,
-            status=self.fleet.releases.read(self.fleet.runtime, DEPLOYMENT_STATUS),
             is_refresh_over=all(one.status.is_over for one in refreshes),
         )
 
@@ -85,14 +83,6 @@ class Watch:
 
     def of(self, rollout: Rollout) -> list[Sight]:
         return [sight for sight in self.sights if sight.rollout is not None and sight.rollout.id == rollout.id]
-
-    def statuses(self, rollout: Rollout) -> list[str]:
-        """`deployment-status` while it went on, each change once."""
-        seen: list[str] = []
-        for sight in self.of(rollout):
-            if sight.status is not None and (not seen or seen[-1] != sight.status):
-                seen.append(sight.status)
-        return seen
 
     def shares(self, rollout: Rollout, phase: Phase) -> Counter[int]:
         """In how many looks so many instances in service were on the new release."""

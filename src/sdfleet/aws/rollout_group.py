@@ -42,6 +42,7 @@ BASE_VERSION = "base"
 _MIN_HEALTHY_PERCENT = 100
 #: At most as many again at once, which also replaces a fleet of one.
 _MAX_HEALTHY_PERCENT = 200
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 #: What these say, an earlier try of ours has done, or Auto Scaling has by itself.
 _DONE_ALREADY = {"InstanceRefreshInProgress", "ActiveInstanceRefreshNotFound", "IrreversibleInstanceRefresh"}
 
@@ -217,12 +218,14 @@ def _refresh(described: Any, at: datetime) -> Refresh:
     template = desired.get("LaunchTemplate") or desired.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {}).get(
         "LaunchTemplateSpecification", {}
     )
+    status = RefreshStatus(described["Status"])
+    # Absent as long as it is Pending: then it is the newest; and for good where it was cancelled while it was.
+    started_at = described.get("StartTime", described.get("EndTime", _LONG_AGO) if status.is_over else at)
     return Refresh(
         id=described["InstanceRefreshId"],
-        status=RefreshStatus(described["Status"]),
+        status=status,
         template_version=template.get("Version"),
-        # Absent as long as it is Pending: then it is the newest.
-        started_at=described["StartTime"].astimezone(UTC) if "StartTime" in described else at,
+        started_at=started_at.astimezone(UTC),
         percentage_complete=described.get("PercentageComplete", 0),
         reason=described.get("StatusReason"),
     )
