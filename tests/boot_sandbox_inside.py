@@ -230,7 +230,9 @@ class Sandbox:
         from sdfleet.environment import DeploymentEnvironment, RuntimeEnvironment
 
         clients = Clients()
-        queues = [clients.sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("sdfleet-sdruntime", "dead")]
+        queue, dead_letters = (
+            clients.sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("sdfleet-sdruntime", "dead")
+        )
         clients.dynamodb.create_table(**table_definition("sdfleet-tasks"))
         where: Any = {"LocationConstraint": REGION}
         for bucket in ("models", "outputs", "inbox"):
@@ -240,7 +242,7 @@ class Sandbox:
             clients.s3.put_object(Bucket="models", Key=f"Stable-diffusion/{MODEL}", Body=bytes(3_000_000))
         boto3.client("logs").create_log_group(logGroupName=names.fleet_log_group("sdfleet", "sdruntime"))
         topic = clients.sns.create_topic(Name="results")["TopicArn"]
-        runtime = RuntimeEnvironment("sdruntime", RuntimeType.SDWEBUI, *queues, model_filename=MODEL)
+        runtime = RuntimeEnvironment("sdruntime", RuntimeType.SDWEBUI, queue, dead_letters, model_filename=MODEL)
         return DeploymentEnvironment(
             "sdfleet", "sdfleet-tasks", "outputs", "inbox", topic, topic, (runtime,), model_bucket="models"
         )

@@ -100,7 +100,7 @@ def plain(value: Any) -> str:
 def written_files(user_data: str) -> dict[str, str]:
     """What a cloud-config document brings, by path."""
     document = yaml.safe_load(user_data)
-    files = {}
+    files: dict[str, str] = {}
     for file in document["write_files"]:
         content = file["content"]
         if file.get("encoding") == "b64":
