@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import aws_cdk as cdk
@@ -11,6 +12,7 @@ from constructs import Construct
 from sdfleet.domain import names
 from sdfleet.environment import HandlerEnvironment
 from sdfleet_cdk.context import DeploymentContext
+from sdfleet_cdk.fleet_scaler import ScalerWake
 from sdfleet_cdk.handlers import Handler, HandlerCode, queue_permission
 from sdfleet_cdk.permissions import Permission
 from sdfleet_cdk.queueing import CONSUMER_TIMEOUT
@@ -30,9 +32,13 @@ _SUBMISSIONS_AT_ONCE = 10
 class RequestFunctions(Construct):
     """The handlers of requests, direct messages, dead letters and what was left behind."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, deployment: DeploymentContext) -> None:
+    def __init__(
+        self, scope: Construct, construct_id: str, *, deployment: DeploymentContext, wake: ScalerWake | None = None
+    ) -> None:
+        """`wake` None: no fleet has the fast scaler."""
         super().__init__(scope, construct_id)
         self._deployment = deployment
+        self._wake = wake
         #: None: the deployment has no API.
         self.api: Handler | None = self._handler("Api", _api(deployment)) if deployment.config.has_api else None
         submission = self._handler("Submission", _submission(deployment))
@@ -47,13 +53,30 @@ class RequestFunctions(Construct):
         self.handlers = tuple(filter(None, (self.api, submission, sweeper, dead_letters)))
 
     def _handler(self, construct_id: str, code: HandlerCode) -> Handler:
-        return Handler(self, construct_id, code=code, config=self._deployment.config, region=self._deployment.region)
+        deployment, wake = self._deployment, self._wake
+        environment = {**deployment.environment.to_env(), **_handlers(deployment, wake).to_env()}
+        code = replace(code, environment=environment, permissions=(*code.permissions, *_wake(deployment, wake)))
+        return Handler(self, construct_id, code=code, config=deployment.config, region=deployment.region)
 
 
-def _environment(deployment: DeploymentContext) -> dict[str, str]:
+def _handlers(deployment: DeploymentContext, wake: ScalerWake | None) -> HandlerEnvironment:
     config = deployment.config
-    handlers = HandlerEnvironment(waiting_cap=config.waiting_cap, link_lifetime_s=config.link_lifetime_s)
-    return {**deployment.environment.to_env(), **handlers.to_env()}
+    settings = HandlerEnvironment(waiting_cap=config.waiting_cap, link_lifetime_s=config.link_lifetime_s)
+    if wake is None:
+        return settings
+    # All of them need no names: a function has few kilobytes for its environment.
+    runtimes = () if len(wake.runtimes) == len(config.runtimes) else wake.runtimes
+    return replace(settings, wake_topic_arn=wake.topic.topic_arn, scaled_runtimes=runtimes)
+
+
+def _wake(deployment: DeploymentContext, wake: ScalerWake | None) -> tuple[Permission, ...]:
+    """Each of them puts tasks into the fleets' queues."""
+    if wake is None:
+        return ()
+    return (
+        Permission("MarkWake", ("dynamodb:UpdateItem",), (deployment.table.table_arn,)),
+        Permission("Wake", ("sns:Publish",), (wake.topic.topic_arn,)),
+    )
 
 
 def _api(deployment: DeploymentContext) -> HandlerCode:
@@ -62,7 +85,6 @@ def _api(deployment: DeploymentContext) -> HandlerCode:
         description="Answers the API's requests",
         memory=_API_MEMORY,
         timeout=API_TIMEOUT,
-        environment=_environment(deployment),
         permissions=(
             # UpdateItem: the waiting room.
             _records(deployment, "GetItem", "PutItem", "UpdateItem"),
@@ -93,7 +115,6 @@ def _submission(deployment: DeploymentContext) -> HandlerCode:
         description="Accepts what was published to the request topic directly",
         memory=_MEMORY,
         timeout=CONSUMER_TIMEOUT,
-        environment=_environment(deployment),
         permissions=(
             queue_permission([deployment.submissions.queue.queue_arn]),
             _records(deployment, "GetItem", "PutItem"),
@@ -125,7 +146,6 @@ def _sweeper(deployment: DeploymentContext) -> HandlerCode:
         description="Completes what a crash or an outage has left undone",
         memory=_MEMORY,
         timeout=_SWEEP_TIMEOUT,
-        environment=_environment(deployment),
         permissions=(
             _records(deployment, "GetItem", "PutItem"),
             Permission("FindDueRecords", ("dynamodb:Query",), (index,)),
@@ -150,7 +170,6 @@ def _dead_letters(deployment: DeploymentContext) -> HandlerCode:
         description="Ends what can never run, sends back what can, keeps every letter",
         memory=_MEMORY,
         timeout=CONSUMER_TIMEOUT,
-        environment=_environment(deployment),
         permissions=(
             queue_permission(dead),
             Permission("SendBack", ("sqs:SendMessage",), tuple(fleet.queue.queue_arn for fleet in fleets)),

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from running_service import RunningService, eventually, new_id
+from running_service import RunningService, eventually, new_id, run_command
 from sdfleet.domain import names
 
 GROUP = names.fleet_name("local", "sdruntime")
@@ -116,3 +116,15 @@ def test_a_queue_gets_several_instances_and_no_task_is_interrupted_when_they_go(
     assert {service.ended(task, within_s=PATIENCE_S)["attempt"] for task in late} <= {1}
     wait_for_zero(service)
     assert service.logs().count('"task.stopped"') == 0
+
+
+def test_an_operators_number_holds_until_it_is_released(service: RunningService) -> None:
+    wait_for_zero(service)
+    pinned = run_command(service.root, "scale", "local", "sdruntime", "2")
+    assert pinned.returncode == 0, pinned.stderr
+    eventually(lambda: len(service.instances_in_service()) == 2, within_s=PATIENCE_S)
+    shown = run_command(service.root, "local", "watch", "--once").stdout
+    assert "sdruntime: 2 of 2 wanted (0 to 3)" in shown
+    assert "keeps to an operator's number" in shown
+    assert run_command(service.root, "scale", "local", "sdruntime", "--release").returncode == 0
+    wait_for_zero(service)

@@ -12,6 +12,7 @@ from sdfleet_cdk.ami_pipeline import AmiPipeline
 from sdfleet_cdk.api import FrontApi
 from sdfleet_cdk.callback_delivery import CallbackDelivery
 from sdfleet_cdk.context import DeploymentContext
+from sdfleet_cdk.fleet_scaler import FleetScaler, ScalerWake, scaled_runtimes
 from sdfleet_cdk.fleet_scaling import FleetScaling
 from sdfleet_cdk.functions import RequestFunctions
 from sdfleet_cdk.network import Network
@@ -32,7 +33,8 @@ class ServiceStack(cdk.Stack):
             description=f"sdfleet: the image-generation service {config.stack_name}",
         )
         context = deployment_context(self, config=config, region=region)
-        functions = RequestFunctions(self, "Functions", deployment=context)
+        wake = ScalerWake(self, "ScalerWake", config=config) if scaled_runtimes(config) else None
+        functions = RequestFunctions(self, "Functions", deployment=context, wake=wake)
         CallbackDelivery(self, "CallbackDelivery", deployment=context)
         SpotRecorder(self, "SpotRecorder", deployment=context)
         api = None
@@ -54,6 +56,9 @@ class ServiceStack(cdk.Stack):
                     network=network,
                     repositories=fleet.instance_role.repositories,
                 )
+        if wake is not None:
+            scaled = [fleet for fleet in fleets if fleet.runtime.name in wake.runtimes]
+            FleetScaler(self, "FleetScaler", deployment=context, fleets=scaled, wake=wake)
         RolloutRecorder(self, "RolloutRecorder", deployment=context, fleets=fleets)
         Alarms(self, "Alarms", config=config, has_api=config.has_api)
         Dashboard(self, "Dashboard", config=config, region=region, has_api=config.has_api)
