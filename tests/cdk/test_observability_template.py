@@ -21,6 +21,7 @@ def test_every_alarm_for_people_goes_to_the_one_topic() -> None:
     told = [one for one in template.of_type(ALARM) if one["AlarmActions"] == [{"Ref": topic}]]
     assert sorted(one["AlarmName"] for one in told) == [
         "sdfleet-api-errors",
+        "sdfleet-callbacks",
         "sdfleet-dead-letters",
         "sdfleet-sdruntime-boot-failures",
         "sdfleet-sdruntime-failures",
