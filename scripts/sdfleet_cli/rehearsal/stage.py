@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -70,7 +71,9 @@ class Stage:
         name = names.release_parameter(DEPLOYMENT_ID, RUNTIME, DEPLOYMENT_STATUS)
         pages = self.clients.ssm.get_paginator("get_parameter_history").paginate(Name=name)
         written = [version for page in pages for version in page["Parameters"]]
-        return [str(version["Value"]) for version in written if version["LastModifiedDate"] >= since]
+        values = [str(version["Value"]) for version in written if version["LastModifiedDate"] >= since]
+        # Command and recorder may both write what both have seen.
+        return [value for value, _ in itertools.groupby(values)]
 
     def _environment(self) -> dict[str, str]:
         return {**os.environ, "SDFLEET_ROOT": str(self.root)}
