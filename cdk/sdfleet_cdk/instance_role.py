@@ -52,7 +52,9 @@ class InstanceRole(Construct):
             ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"),
             (context.fleet_queues[self._runtime.name].queue.queue_arn,),
         )
-        yield Permission("Records", ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"), (context.table.table_arn,))
+        yield Permission(
+            "Records", ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"), (context.table.table_arn,)
+        )
         yield Permission("Notices", ("sns:Publish",), (context.result_topic.topic_arn,))
         group = Stack.of(self).format_arn(
             service="autoscaling",
