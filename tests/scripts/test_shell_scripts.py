@@ -31,6 +31,12 @@ def test_every_command_that_a_script_hands_over_to_explains_itself(script: Path)
         assert result.output.startswith("Usage: ")
 
 
+@pytest.mark.parametrize("name", ["test", "bootstrap"])
+def test_a_script_without_a_command_explains_itself(name: str) -> None:
+    said = subprocess.run([ROOT / "scripts" / f"{name}.sh", "--help"], capture_output=True, text=True, check=True)
+    assert said.stdout.startswith(f"Usage: {name}.sh")
+
+
 def a_checkout(directory: Path) -> Path:
     """The scripts in a checkout whose environment only says how it was called."""
     root = directory / "a check out"
