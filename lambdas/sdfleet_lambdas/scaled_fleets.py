@@ -156,7 +156,7 @@ class ScaledFleet:
 
 
 def _after(record: ScalerRecord, decision: Decision, seen: Observed, *, now: datetime) -> ScalerRecord:
-    """The record once this is decided. A wake is possible from the first look on that leaves nothing to decide."""
+    """The record once this is decided. A wake is possible from the first look on that finds nothing waiting."""
     coming = {one: since for one, since in record.coming.items() if one not in decision.remove}
     manual = record.manual if record.manual is not None and record.manual.holds(now) else None
     resting_since = None if decision.goes_on else record.resting_since or now
@@ -165,7 +165,7 @@ def _after(record: ScalerRecord, decision: Decision, seen: Observed, *, now: dat
         coming=coming,
         manual=manual,
         resting_since=resting_since,
-        awake_until=now if resting_since else now + decision.look_again + AWAKE_GRACE,
+        awake_until=now if resting_since or decision.is_at_rest else now + decision.look_again + AWAKE_GRACE,
         called_at=record.called_at if seen.is_called else None,
         # A night's silence says nothing about the morning.
         arrivals=None if resting_since else record.arrivals,

@@ -12,9 +12,8 @@ from sdfleet.telemetry import logs
 
 log = logs.get_logger(__name__)
 
-#: So long nobody asks again whether the scaler sleeps. It rests for most of a minute before it does, and sees then what
-#: was handed in meanwhile.
-ASK_EVERY = timedelta(seconds=10)
+#: So long nobody asks again whether the scaler sleeps or rests: what a look takes when it does neither.
+ASK_EVERY = timedelta(seconds=5)
 
 
 @dataclass(frozen=True)

@@ -325,7 +325,7 @@ class ScalerStore(Protocol):
         """
 
     def wake(self, runtime: str, *, now: datetime) -> bool:
-        """Mark that a task was handed in, if nobody decides at present; False: somebody does."""
+        """Mark that a task was handed in, if nobody looks within seconds; False: somebody does."""
 
 
 class WorkReports(Protocol):

@@ -199,6 +199,72 @@ def test_a_task_wakes_a_scaler_that_rests_and_it_goes_on() -> None:
     assert world.group.asked == [1]
 
 
+def a_fleet_at_rest() -> World:
+    """Two instances wait for the end of their idle times."""
+    world = World(desired=2)
+    world.serve("i-1", "i-2", idle_since=NOON - 30 * SECOND)
+    assert world.run() == {RUNTIME: "awake"}
+    assert world.at == 0
+    return world
+
+
+def test_a_crowd_that_comes_while_idle_instances_wait_to_go_is_seen_at_once() -> None:
+    world = a_fleet_at_rest()
+    world.clock.advance(3 * SECOND)
+    world.submit(60)
+    world.waker().wake(RUNTIME)
+    assert len(world.topic.published) == 1
+    world.run()
+    # 600 s of work, of which two in service do 240 s: six more at 60 s each, at the first look.
+    assert world.group.asked[0] == 8
+
+
+def test_a_call_at_rest_keeps_the_scaler_looking_for_a_minute_and_is_no_second_call() -> None:
+    world = a_fleet_at_rest()
+    waker, other = world.waker(), world.waker()
+    waker.wake(RUNTIME)
+    other.wake(RUNTIME)
+    looks: list[float] = []
+
+    def hand_in(at: float) -> None:
+        looks.append(at)
+        if at < 60:
+            waker.wake(RUNTIME)
+            other.wake(RUNTIME)
+
+    world.meanwhile = hand_in
+    world.run()
+    assert looks == [5.0 * number for number in range(1, 13)]
+    assert len(world.topic.published) == 1
+
+
+def test_of_two_invocations_at_a_call_the_newest_decides_alone() -> None:
+    world = a_fleet_at_rest()
+    world.submit(60)
+    world.waker().wake(RUNTIME)
+    nested: list[dict[str, str]] = []
+
+    def call_again(at: float) -> None:
+        if not nested:
+            services = world.services()
+            nested.append(fleet_scaler.handle({}, replace(services, sleep=lambda s: world.clock.advance(s * SECOND))))
+
+    world.meanwhile = call_again
+    assert world.run() == {RUNTIME: "taken"}
+    assert nested == [{RUNTIME: "awake"}]
+    assert world.store.load(RUNTIME).holder == "invocation-3"
+
+
+def test_an_operators_number_is_not_looked_at_again_for_every_task() -> None:
+    world = World(desired=2)
+    world.serve("i-1", "i-2")
+    world.store.save(RUNTIME, replace(world.store.load(RUNTIME), manual=ManualSetting(2, NOON + 60 * MINUTE)))
+    world.submit(100)
+    world.run()
+    world.waker().wake(RUNTIME)
+    assert world.topic.published == []
+
+
 def test_only_the_first_of_many_tasks_wakes() -> None:
     world = World()
     waker, other = world.waker(), world.waker()

@@ -21,7 +21,7 @@ from sdfleet.domain.scaling import WAKE_CAPACITY
 
 #: Reading a queue costs next to nothing, and of the ten seconds that a decision may take this is half.
 LOOK_EVERY = timedelta(seconds=5)
-#: Nothing waits: only the end of idle times is to come.
+#: Nothing waits: only the end of idle times is to come, and the next task calls.
 REST_LOOK = timedelta(seconds=60)
 #: Each is a call, and Auto Scaling allows a few a second.
 MOST_REMOVALS = 20
@@ -38,6 +38,10 @@ class Reason(StrEnum):
     MANUAL = "manual"
     ROLLOUT_BAKES = "rollout_bakes"
     BOOT_FAILURES = "boot_failures"
+
+
+#: What tasks do not change; each of them would call for nothing.
+_HELD = frozenset({Reason.MANUAL, Reason.BOOT_FAILURES})
 
 
 class Market(StrEnum):
@@ -61,6 +65,11 @@ class Decision:
     #: Seconds of work that wait or run.
     queued_s: float = 0.0
 
+    @property
+    def is_at_rest(self) -> bool:
+        """The next task may change something, and should not wait for the next look."""
+        return self.look_again >= REST_LOOK and self.reason not in _HELD
+
 
 def decide(seen: Observed, settings: ScalerSettings, now: datetime) -> Decision:
     """What to do about the fleet now, and when to look again."""
@@ -75,7 +84,7 @@ def decide(seen: Observed, settings: ScalerSettings, now: datetime) -> Decision:
             reason = Reason.IDLE
     is_waiting = bool(seen.backlog or seen.is_called or seen.coming or seen.ordered or desired is not None)
     # Tasks wait, and the next five seconds will change nothing about it.
-    is_held = desired is None and not remove and reason in {Reason.MANUAL, Reason.BOOT_FAILURES}
+    is_held = desired is None and not remove and reason in _HELD
     return Decision(
         desired,
         remove,

@@ -57,7 +57,7 @@ class Fallback:
 class ScalerRecord:
     #: Changes with every write; a writer names the one that it has read.
     revision: int = 0
-    #: Until then somebody decides; past it the next task wakes the scaler.
+    #: Until then somebody looks every few seconds; past it, asleep or at rest, the next task wakes the scaler.
     awake_until: datetime | None = None
     #: When a task was handed in to a sleeping scaler.
     called_at: datetime | None = None
@@ -85,7 +85,7 @@ class ScalerRecord:
         return self.awake_until is None or self.awake_until <= now
 
     def woken(self, now: datetime) -> ScalerRecord:
-        """A task was handed in while nobody decided."""
+        """A task was handed in while nobody looked."""
         return replace(self, called_at=now, awake_until=now + AWAKE_GRACE, resting_since=None)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from sdfleet.domain.arrivals import Arrivals
-from sdfleet.domain.fleet_decision import REST_LOOK, Market, decide
+from sdfleet.domain.fleet_decision import Market, decide
 from sdfleet.domain.fleet_observation import ComingInstance, IdleInstance, Observed, RolloutStage, ScalerSettings
 from sdfleet_sim.fleet import Fleet
 from sdfleet_sim.instance import State
@@ -51,7 +51,7 @@ class FastScaler:
             fleet.end_and_shrink(fleet.instances[name])
         self._is_asleep = not decision.goes_on
         following = fleet.now + decision.look_again.total_seconds()
-        is_called_at_rest = bool(fleet.assumed.fast_scaler.called_at_rest) and decision.look_again >= REST_LOOK
+        is_called_at_rest = bool(fleet.assumed.fast_scaler.called_at_rest) and decision.is_at_rest
         if decision.goes_on and not is_called_at_rest:
             fleet.at(following, self._look, False)
         else:
