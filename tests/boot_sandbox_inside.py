@@ -91,9 +91,7 @@ class Sandbox:
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_DEFAULT_REGION": REGION,
             # The interpreter's own packages; sources are the checkout's.
-            "PYTHONPATH": ":".join(
-                str(ROOT / one) for one in ("src", "scheduler", "benchmarks", "tests/boot/stand_ins")
-            ),
+            "PYTHONPATH": ":".join(str(ROOT / one) for one in ("src", "scheduler", "benchmarks", "tests")),
         }
 
     def boot(self) -> Outcome:

@@ -182,8 +182,9 @@ def test_a_build_without_an_end_is_given_up() -> None:
 
 
 def test_requests_and_answers_are_image_builders_own() -> None:
-    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-    client = boto3.client("imagebuilder", region_name="us-east-1", **keys)
+    client = boto3.client(
+        "imagebuilder", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
+    )
     pipeline = "arn:aws:imagebuilder:us-east-1:123456789012:image-pipeline/sdfleet-sd-ami"
     made = {"outputResources": {"amis": [{"image": AMI, "region": "us-east-1"}]}}
     with Stubber(client) as stub:

@@ -12,8 +12,7 @@ import socket
 import sys
 from pathlib import Path
 
-from relay import relay
-
+from boot.stand_ins.relay import relay
 from images.wait_for_models import wait
 
 _MODELS = Path(os.environ["SDFLEET_MODELS"])
