@@ -81,6 +81,7 @@ def observed(record: ScalerRecord, sight: Sight) -> Observed:
         manual=_manual(record, sight),
         short_since=record.short_since,
         on_demand_since=record.fallback.since if record.fallback else None,
+        surplus=record.surplus,
     )
 
 

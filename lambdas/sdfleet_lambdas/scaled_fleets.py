@@ -169,6 +169,7 @@ def _after(record: ScalerRecord, decision: Decision, seen: Observed, *, now: dat
         called_at=record.called_at if seen.is_called else None,
         # A night's silence says nothing about the morning.
         arrivals=None if resting_since else record.arrivals,
+        surplus=decision.surplus,
         reason=str(decision.reason),
         decided_at=now,
         queued_s=decision.queued_s,

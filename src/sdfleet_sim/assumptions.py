@@ -77,6 +77,8 @@ class MachineAssumptions:
 class SchedulerAssumptions:
     between_tasks_s: float
     delivery_s: float
+    #: Idle for less, an instance says nothing of it.
+    idle_told_s: float
     interruption_notice_s: float
     unannounced_share: float
     #: A task whose instance died without a word is seen again after so long.

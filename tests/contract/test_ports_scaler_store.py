@@ -8,7 +8,7 @@ import pytest
 from builders import NOON
 from sdfleet.aws.scaler_table import DynamoScalerStore, DynamoWorkReports
 from sdfleet.domain.arrivals import Arrivals
-from sdfleet.domain.fleet_observation import ManualSetting
+from sdfleet.domain.fleet_observation import ManualSetting, Surplus
 from sdfleet.domain.scaler_record import AWAKE_GRACE, BootFailures, Fallback, InstanceWork, ScalerRecord
 from sdfleet.errors import RecordConflict
 from sdfleet.memory.scaler_store import MemoryScalerStore, MemoryWorkReports
@@ -27,6 +27,7 @@ FULL = ScalerRecord(
     failures=BootFailures("7", 2, NOON),
     short_since=NOON,
     short_at=3,
+    surplus=Surplus(NOON, 3, 12, NOON + MINUTE),
     fallback=Fallback(NOON, 0, 4),
     manual=ManualSetting(5, NOON + MINUTE),
     reason="backlog",

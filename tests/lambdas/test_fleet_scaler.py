@@ -316,6 +316,38 @@ def test_idle_instances_leave_by_name_and_busy_ones_stay() -> None:
     assert [one.instance_id for one in world.group.state.instances] == ["i-busy"]
 
 
+def test_what_a_rush_has_left_goes_under_steady_load_an_invocation_later() -> None:
+    world = World(desired=10)
+    world.schedule.is_on = True
+    everyone = [f"i-{number}" for number in range(10)]
+    for one in everyone:
+        world.group.launch(one, in_service=True)
+    world.submit(10)
+    in_hand = world.queue.receive(max_messages=10, wait=timedelta(0), visibility=timedelta(hours=1))
+
+    def take_turns(at: float) -> None:
+        """The rush ends after half a minute; then four have a task in hand, each time others."""
+        if at == 30:
+            for message in in_hand[4:]:
+                world.queue.delete(message.receipt)
+        now = world.clock.now()
+        for number, one in enumerate(everyone):
+            is_busy = at < 30 or (number + at // 5) % 10 < 4
+            world.reports.report(InstanceWork(one, now, None if is_busy else now - 6 * SECOND, task_s=10.0))
+
+    take_turns(0)
+    world.meanwhile = take_turns
+    world.minutes(1)
+    surplus = world.store.load(RUNTIME).surplus
+    assert surplus is not None
+    assert surplus.since == NOON + 30 * SECOND
+    assert world.group.removed == []
+    world.minutes(2)
+    # Four at work, and one to spare.
+    assert world.group.state.desired == 5
+    assert len(world.group.removed) == 5
+
+
 def test_an_instance_that_has_not_spoken_for_minutes_is_taken_for_busy() -> None:
     world = World(desired=1)
     world.group.launch("i-1", in_service=True)

@@ -8,6 +8,8 @@ from datetime import timedelta
 
 import pytest
 
+from sdfleet.domain import fleet_decision
+from sdfleet.domain.scaling import Limits
 from sdfleet_sim import arrivals
 from sdfleet_sim.assumptions import Assumptions
 from sdfleet_sim.cases import CASES
@@ -53,6 +55,21 @@ def test_a_quiet_night_costs_less_than_eight_percent_of_an_instance_that_is_alwa
     ours, always_on = under("quiet", "fast", seed).bill, under("quiet", "fixed", seed).bill
     # What stands there anyway is the same for both.
     assert ours.compute_usd + ours.services_usd <= 0.08 * (always_on.compute_usd + always_on.services_usd)
+
+
+def test_what_a_rush_has_ordered_does_not_stay_under_the_steady_load_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    trace = arrivals.constant(20, 3600, seed=1)
+    begun = Experiment(Scenario(market="calm", fleet=FleetPlan(limits=Limits(0, 80)), seed=1), trace)
+    ours = begun.under("fast")
+    monkeypatch.setattr(fleet_decision, "SPARE", 1000.0)
+    kept = begun.under("fast")
+    # 30 are at work all the time; the rush of the first minutes has ordered all 80.
+    assert (ours.most_instances, kept.most_instances) == (80, 80)
+    assert kept.idle_share >= 0.5
+    assert ours.spot_hours <= 0.7 * kept.spot_hours
+    assert ours.queue_s.p95 <= kept.queue_s.p95 + 1
+    # Nothing that has been let go is ordered again.
+    assert ours.launches == kept.launches
 
 
 def test_the_same_seed_gives_the_same_bytes() -> None:

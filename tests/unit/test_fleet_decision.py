@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from sdfleet.domain.fleet_observation import (
     Observed,
     RolloutStage,
     ScalerSettings,
+    Surplus,
 )
 from sdfleet.domain.scaling import Limits
 
@@ -97,6 +99,10 @@ def test_measured_seconds_take_the_place_of_assumed_ones() -> None:
     assert wanted(replace(a_fleet(visible=23, in_flight=2, busy=2), boot_s=20.0)) == 4
 
 
+def test_instances_above_the_capacity_while_some_are_exchanged_raise_nothing() -> None:
+    assert wanted(a_fleet(in_flight=10, busy=4, coming_for=(SECOND,), desired=4)) is None
+
+
 def test_there_are_never_more_instances_than_tasks() -> None:
     assert wanted(replace(a_fleet(visible=3, in_flight=1, busy=1), task_s=600.0)) == 4
 
@@ -126,6 +132,99 @@ def test_surplus_instances_leave_after_a_minute_the_longest_idle_first() -> None
     decision = decide(seen, SETTINGS, NOON)
     assert decision.remove == ("i-idle2", "i-idle0")
     assert decision.reason is Reason.IDLE
+
+
+def under_steady_load(*, surplus: Surplus | None, in_flight: int = 8, idle: int = 10) -> Observed:
+    """Of 20 instances those that are idle are so for a moment only; each takes a task in its turn."""
+    seen = a_fleet(
+        in_flight=in_flight, busy=20 - idle, idle_for=tuple(number * SECOND for number in range(1, idle + 1))
+    )
+    return replace(seen, surplus=surplus)
+
+
+def had(least: int, *, since: timedelta, desired: int = 20, last: timedelta = 5 * SECOND) -> Surplus:
+    return Surplus(NOON - since, least, desired, NOON - last)
+
+
+def test_what_a_fleet_has_too_many_is_counted_with_a_quarter_to_spare() -> None:
+    # 8 at work are 10 with what is spare; 20 less 10.
+    assert decide(under_steady_load(surplus=None), SETTINGS, NOON).surplus == Surplus(NOON, 10, 20, NOON)
+    # 9 are 11.25, so 12; 16 are all 20.
+    assert decide(under_steady_load(surplus=None, in_flight=9), SETTINGS, NOON).surplus == Surplus(NOON, 8, 20, NOON)
+    assert decide(under_steady_load(surplus=None, in_flight=16), SETTINGS, NOON).surplus is None
+    # One that comes every second and stays for 10 keeps 10 busy, whatever the queue shows at this moment.
+    seen = replace(under_steady_load(surplus=None, in_flight=2), arrivals_per_s=1.0)
+    assert decide(seen, SETTINGS, NOON).surplus == Surplus(NOON, 7, 20, NOON)
+
+
+def test_the_least_surplus_of_all_looks_is_what_counts() -> None:
+    since = NOON - 30 * SECOND
+    more_then = decide(under_steady_load(surplus=had(12, since=30 * SECOND)), SETTINGS, NOON)
+    less_then = decide(under_steady_load(surplus=had(3, since=30 * SECOND)), SETTINGS, NOON)
+    assert (more_then.surplus, less_then.surplus) == (Surplus(since, 10, 20, NOON), Surplus(since, 3, 20, NOON))
+    assert more_then.remove == less_then.remove == ()
+
+
+def test_what_was_too_many_for_a_minute_goes_with_those_that_are_idle_now() -> None:
+    assert decide(under_steady_load(surplus=had(3, since=59 * SECOND)), SETTINGS, NOON).remove == ()
+    decision = decide(under_steady_load(surplus=had(3, since=60 * SECOND)), SETTINGS, NOON)
+    assert decision.remove == ("i-idle9", "i-idle8", "i-idle7")
+    assert (decision.reason, decision.desired) == (Reason.IDLE, None)
+    # All that was found is gone; the next minute begins with the next look.
+    assert decision.surplus is None
+
+
+def test_when_fewer_are_idle_the_others_go_at_the_next_looks() -> None:
+    decision = decide(under_steady_load(surplus=had(5, since=60 * SECOND), idle=2), SETTINGS, NOON)
+    assert decision.remove == ("i-idle1", "i-idle0")
+    assert decision.surplus == Surplus(NOON - 60 * SECOND, 3, 18, NOON)
+
+
+def test_a_surplus_is_forgotten_when_it_is_gone_or_the_capacity_was_raised() -> None:
+    before = had(5, since=300 * SECOND)
+    gone = decide(under_steady_load(surplus=before, in_flight=18, idle=2), SETTINGS, NOON)
+    assert (gone.surplus, gone.remove) == (None, ())
+    # Seventeen were asked for at the last look, twenty are now: a step policy's three.
+    raised = decide(under_steady_load(surplus=replace(before, desired=17)), SETTINGS, NOON)
+    assert (raised.surplus, raised.remove) == (Surplus(NOON, 10, 20, NOON), ())
+    rush = decide(replace(a_fleet(visible=500, busy=5), surplus=replace(before, desired=5)), SETTINGS, NOON)
+    assert rush.desired is not None
+    assert rush.surplus is None
+
+
+def test_a_surplus_that_nobody_has_looked_at_for_long_is_none() -> None:
+    decision = decide(under_steady_load(surplus=had(5, since=600 * SECOND, last=91 * SECOND)), SETTINGS, NOON)
+    assert (decision.surplus, decision.remove) == (Surplus(NOON, 10, 20, NOON), ())
+
+
+def test_the_last_instance_is_no_surplus() -> None:
+    seen = a_fleet(idle_for=(SECOND, 2 * SECOND))
+    decision = decide(replace(seen, surplus=had(5, since=60 * SECOND, desired=2)), SETTINGS, NOON)
+    assert decision.remove == ("i-idle1",)
+    alone = replace(a_fleet(idle_for=(2 * SECOND,)), surplus=had(5, since=60 * SECOND, desired=1))
+    assert decide(alone, SETTINGS, NOON).remove == ()
+
+
+def test_instances_that_are_yet_to_come_are_none_too_many() -> None:
+    seen = a_fleet(in_flight=4, busy=4, idle_for=(SECOND, SECOND), coming_for=(SECOND,) * 6)
+    decision = decide(replace(seen, surplus=had(6, since=60 * SECOND, desired=12)), SETTINGS, NOON)
+    # Four at work are five with what is spare, of six in service.
+    assert len(decision.remove) == 1
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        {"rollout": RolloutStage.MOVING},
+        {"rollout": RolloutStage.BAKING},
+        {"manual": ManualSetting(20)},
+        {"boot_failures": 3, "boot_failed_at": NOON - 20 * MINUTE},
+    ],
+)
+def test_no_surplus_is_counted_while_the_fleet_is_kept_as_it_is(held: dict[str, Any]) -> None:
+    seen = replace(under_steady_load(surplus=had(5, since=60 * SECOND)), **held)
+    decision = decide(seen, SETTINGS, NOON)
+    assert (decision.surplus, decision.remove) == (None, ())
 
 
 def test_the_last_instance_stays_for_the_whole_idle_time() -> None:

@@ -16,6 +16,7 @@ from sdfleet.domain.fleet_observation import (
     Observed,
     RolloutStage,
     ScalerSettings,
+    Surplus,
 )
 from sdfleet.domain.scaling import Limits
 
@@ -51,6 +52,7 @@ def _fleets(draw: st.DrawFn) -> Observed:
         manual=draw(st.none() | st.builds(ManualSetting, _counts)),
         short_since=draw(st.none() | _moments),
         on_demand_since=draw(st.none() | _moments),
+        surplus=draw(st.none() | st.builds(Surplus, _moments, st.integers(1, 30), _counts, _moments)),
     )
 
 
@@ -70,6 +72,28 @@ def test_what_is_removed_is_idle_or_not_yet_in_service_and_leaves_the_minimum(se
     assert len(set(decision.remove)) == len(decision.remove)
     assert set(decision.remove) <= (coming if seen.boot_failures >= 3 else idle) | idle
     assert not decision.remove or seen.desired - len(decision.remove) >= seen.limits.least
+
+
+@settings(max_examples=50)
+@given(_fleets())
+def test_of_those_that_were_idle_for_a_moment_only_the_surplus_goes_and_never_the_last(seen: Observed) -> None:
+    quiet = replace(seen, manual=None, boot_failures=0)
+    left = decide(quiet, SETTINGS, NOON).remove
+    briefly = [one for one in quiet.idle if one.instance_id in left and NOON - one.since < SETTINGS.surplus_after]
+    assert not briefly or (quiet.surplus is not None and len(left) <= quiet.surplus.least)
+    assert not briefly or NOON - quiet.surplus.since >= SETTINGS.surplus_after  # type: ignore[union-attr]
+    assert not briefly or quiet.running - len(left) >= max(1, quiet.limits.least, min(quiet.backlog, quiet.running))
+
+
+@settings(max_examples=50)
+@given(_fleets())
+def test_a_surplus_is_never_more_than_was_found_before_and_not_while_the_fleet_grows(seen: Observed) -> None:
+    decision = decide(seen, SETTINGS, NOON)
+    if decision.surplus is not None:
+        assert decision.desired is None
+        assert 1 <= decision.surplus.least <= seen.running
+        is_new = decision.surplus.since == NOON
+        assert is_new or (seen.surplus is not None and decision.surplus.least <= seen.surplus.least)
 
 
 @settings(max_examples=50)

@@ -13,7 +13,7 @@ from sdfleet.aws.error_mapping import translated
 from sdfleet.aws.task_record import PARTITION_KEY, TTL_ATTRIBUTE
 from sdfleet.domain import names
 from sdfleet.domain.arrivals import Arrivals
-from sdfleet.domain.fleet_observation import ManualSetting
+from sdfleet.domain.fleet_observation import ManualSetting, Surplus
 from sdfleet.domain.scaler_record import AWAKE_GRACE, BootFailures, Fallback, InstanceWork, ScalerRecord
 from sdfleet.errors import RecordConflict
 
@@ -145,6 +145,7 @@ def _moment(item: Any, name: str) -> datetime | None:
 def _fields(record: ScalerRecord) -> dict[str, Any]:
     """What is not told stays out: a sleeping fleet's is a few bytes."""
     arrivals, failures, fallback, manual = record.arrivals, record.failures, record.fallback, record.manual
+    surplus = record.surplus
     fields: dict[str, Any] = {
         "holder": record.holder,
         "resting_since": _text(record.resting_since),
@@ -155,6 +156,7 @@ def _fields(record: ScalerRecord) -> dict[str, Any]:
         "failures": failures and [failures.template_version, failures.count, _text(failures.at)],
         "short_since": _text(record.short_since),
         "short_at": record.short_at,
+        "surplus": surplus and [_text(surplus.since), surplus.least, surplus.desired, _text(surplus.at)],
         "fallback": fallback and [_text(fallback.since), fallback.base_before, fallback.base],
         "manual": manual and [manual.capacity, _text(manual.until)],
         "reason": record.reason,
@@ -166,6 +168,7 @@ def _fields(record: ScalerRecord) -> dict[str, Any]:
 
 def _record(fields: dict[str, Any]) -> ScalerRecord:
     arrivals, failures, fallback, manual = (fields.get(name) for name in ("arrivals", "failures", "fallback", "manual"))
+    surplus = fields.get("surplus")
     return ScalerRecord(
         holder=fields.get("holder", ""),
         resting_since=_read(fields.get("resting_since")),
@@ -176,6 +179,9 @@ def _record(fields: dict[str, Any]) -> ScalerRecord:
         failures=BootFailures(failures[0], failures[1], datetime.fromisoformat(failures[2])) if failures else None,
         short_since=_read(fields.get("short_since")),
         short_at=fields.get("short_at", 0),
+        surplus=Surplus(datetime.fromisoformat(surplus[0]), surplus[1], surplus[2], datetime.fromisoformat(surplus[3]))
+        if surplus
+        else None,
         fallback=Fallback(datetime.fromisoformat(fallback[0]), fallback[1], fallback[2]) if fallback else None,
         manual=ManualSetting(manual[0], _read(manual[1])) if manual else None,
         reason=fields.get("reason", ""),

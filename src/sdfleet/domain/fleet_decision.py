@@ -6,23 +6,29 @@ way what is left of it. What comes on top in that time, as far as that is sure, 
 than tasks, for a task has one.
 
 It only raises the capacity. An instance goes by its name, when it has been idle for long: the surplus soon, the last
-one late. `sdfleet.domain.scaling` is the slow way beside it.
+one late. Under steady load none ever is, for the queue's messages go to all of them in turn: there it counts what the
+fleet as a whole has had too many at every look, and those go who are idle at that moment. `sdfleet.domain.scaling` is
+the slow way beside it.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sdfleet.domain.fleet_observation import Observed, RolloutStage, ScalerSettings
+from sdfleet.domain.fleet_observation import Observed, RolloutStage, ScalerSettings, Surplus
 from sdfleet.domain.scaling import WAKE_CAPACITY
 
 #: Reading a queue costs next to nothing, and of the ten seconds that a decision may take this is half.
 LOOK_EVERY = timedelta(seconds=5)
 #: Nothing waits: only the end of idle times is to come, and the next task calls.
 REST_LOOK = timedelta(seconds=60)
+#: Instances for each that the work keeps busy: 80 % are, and chance has room.
+SPARE = 1.25
+#: Between two looks; over a longer gap nobody knows what was needed meanwhile.
+_CLOSE = timedelta(seconds=90)
 #: Each is a call, and Auto Scaling allows a few a second.
 MOST_REMOVALS = 20
 
@@ -64,6 +70,8 @@ class Decision:
     market: Market | None = None
     #: Seconds of work that wait or run.
     queued_s: float = 0.0
+    #: For the next look.
+    surplus: Surplus | None = None
 
     @property
     def is_at_rest(self) -> bool:
@@ -78,8 +86,11 @@ def decide(seen: Observed, settings: ScalerSettings, now: datetime) -> Decision:
     wanted, reason = _wanted(seen, settings, task_s, now)
     desired = wanted if wanted > seen.desired else None
     remove: tuple[str, ...] = ()
+    surplus = None
     if desired is None:
-        remove = _removable(seen, settings, task_s, now)
+        surplus = _surplus(seen, settings, task_s, now)
+        remove = _removable(seen, settings, task_s, now, surplus)
+        surplus = _left_of(surplus, len(remove))
         if remove and reason in {Reason.NOTHING_TO_DO, Reason.ENOUGH}:
             reason = Reason.IDLE
     is_waiting = bool(seen.backlog or seen.is_called or seen.coming or seen.ordered or desired is not None)
@@ -93,6 +104,7 @@ def decide(seen: Observed, settings: ScalerSettings, now: datetime) -> Decision:
         reason=reason,
         market=_market(seen, settings, now),
         queued_s=queued_s,
+        surplus=surplus,
     )
 
 
@@ -141,6 +153,9 @@ def needed_capacity(seen: Observed, settings: ScalerSettings, task_s: float, now
             if left_s <= 0:
                 break
     more = math.ceil(left_s / target_s) if left_s > 0 else 0
+    if more == 0:
+        # Those above the capacity, while Auto Scaling exchanges some, go by themselves.
+        there = min(there, seen.desired)
     return max(WAKE_CAPACITY, min(there + more, math.ceil(tasks)))
 
 
@@ -152,7 +167,35 @@ def _kept(seen: Observed, settings: ScalerSettings, task_s: float) -> int:
     return max(WAKE_CAPACITY, min(math.ceil(tasks * task_s / settings.target_s), math.ceil(tasks)))
 
 
-def _removable(seen: Observed, settings: ScalerSettings, task_s: float, now: datetime) -> tuple[str, ...]:
+def _surplus(seen: Observed, settings: ScalerSettings, task_s: float, now: datetime) -> Surplus | None:
+    """What the looks before have found, and this one."""
+    is_held = seen.manual is not None and seen.manual.holds(now)
+    # Who goes while others die at boot is not replaced.
+    if is_held or seen.rollout is not RolloutStage.NONE or seen.boot_failures >= settings.most_boot_failures:
+        return None
+    load = max(seen.backlog, seen.arrivals_per_s * task_s)
+    needed = max(_kept(seen, settings, task_s), math.ceil(load * SPARE), WAKE_CAPACITY)
+    # Those on their way are none too many yet.
+    count = min(seen.desired, seen.running) - max(seen.limits.least, needed)
+    if count <= 0:
+        return None
+    before = seen.surplus
+    if before is None or seen.desired > before.desired or now - before.at > _CLOSE:
+        return Surplus(now, count, seen.desired, now)
+    return Surplus(before.since, min(before.least, count), seen.desired, now)
+
+
+def _left_of(surplus: Surplus | None, removed: int) -> Surplus | None:
+    if surplus is None or removed == 0:
+        return surplus
+    if removed >= surplus.least:
+        return None
+    return replace(surplus, least=surplus.least - removed, desired=surplus.desired - removed)
+
+
+def _removable(
+    seen: Observed, settings: ScalerSettings, task_s: float, now: datetime, surplus: Surplus | None
+) -> tuple[str, ...]:
     if seen.rollout is not RolloutStage.NONE:
         return ()
     least = seen.limits.least
@@ -168,11 +211,13 @@ def _removable(seen: Observed, settings: ScalerSettings, task_s: float, now: dat
     room = seen.desired - max(least, _kept(seen, settings, task_s))
     if room <= 0:
         return ()
+    lasting = surplus.least if surplus is not None and now - surplus.since >= settings.surplus_after else 0
     idle = sorted(seen.idle, key=lambda one: (one.since, one.instance_id))
     leave: list[str] = []
     for one in idle[: min(room, MOST_REMOVALS)]:
         is_last = seen.desired - len(leave) <= WAKE_CAPACITY
-        if now - one.since < (settings.idle_after if is_last else settings.surplus_after):
+        is_long = now - one.since >= (settings.idle_after if is_last else settings.surplus_after)
+        if not is_long and len(leave) >= lasting:
             break
         leave.append(one.instance_id)
     return tuple(leave)

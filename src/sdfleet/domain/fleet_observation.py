@@ -66,6 +66,18 @@ class ManualSetting:
 
 
 @dataclass(frozen=True, slots=True)
+class Surplus:
+    """More instances in service than the work needs, at every look since then."""
+
+    since: datetime
+    #: The least that it was, less those that have been let go for it.
+    least: int
+    #: The capacity asked for at the last look, and when that was.
+    desired: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """A fleet at one moment. Instances that leave are in none of the counts."""
 
@@ -94,6 +106,8 @@ class Observed:
     short_since: datetime | None = None
     #: Since when On-Demand stands in for Spot; None: it does not.
     on_demand_since: datetime | None = None
+    #: As the looks before have found it; None: there was none.
+    surplus: Surplus | None = None
 
     @property
     def backlog(self) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from sdfleet.domain.arrivals import Arrivals
-from sdfleet.domain.fleet_observation import ManualSetting
+from sdfleet.domain.fleet_observation import ManualSetting, Surplus
 
 #: Beyond its next look a scaler counts as awake: a cold start, a throttled call. Then anybody may wake it again.
 AWAKE_GRACE = timedelta(seconds=60)
@@ -74,6 +74,7 @@ class ScalerRecord:
     #: Since when instances are missing, and how many there were then.
     short_since: datetime | None = None
     short_at: int = 0
+    surplus: Surplus | None = None
     fallback: Fallback | None = None
     manual: ManualSetting | None = None
     #: For `sdfleet local watch` and whoever asks: what was decided last, when, and the seconds of work that waited.

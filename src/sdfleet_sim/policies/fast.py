@@ -6,7 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 from sdfleet.domain.arrivals import Arrivals
 from sdfleet.domain.fleet_decision import Market, decide
-from sdfleet.domain.fleet_observation import ComingInstance, IdleInstance, Observed, RolloutStage, ScalerSettings
+from sdfleet.domain.fleet_observation import (
+    ComingInstance,
+    IdleInstance,
+    Observed,
+    RolloutStage,
+    ScalerSettings,
+    Surplus,
+)
 from sdfleet_sim.fleet import Fleet
 from sdfleet_sim.instance import State
 
@@ -25,6 +32,7 @@ class FastScaler:
             fallback_after=fleet.plan.fallback_after,
         )
         self._arrivals: Arrivals | None = None
+        self._surplus: Surplus | None = None
         self._on_demand_since: float | None = None
         self._is_asleep = True
         #: How far a rollout restrains it.
@@ -41,6 +49,7 @@ class FastScaler:
         fleet = self._fleet
         now = _moment(fleet.now)
         decision = decide(self._observe(now, is_called=is_called), self._settings, now)
+        self._surplus = decision.surplus
         if decision.market is not None:
             is_on_demand_only = decision.market is Market.TO_ON_DEMAND
             self._on_demand_since = fleet.now if is_on_demand_only else None
@@ -73,13 +82,15 @@ class FastScaler:
         self._arrivals = self._arrivals.seen(visible + in_flight, done_per_s=done_per_s, at=now)
         boots = fleet.ledger.boots[-_REMEMBERED_BOOTS:]
         everyone = fleet.instances.values()
+        told = fleet.now - fleet.assumed.scheduler.idle_told_s
+        idle = [one for one in fleet.idle if one.idle_since <= told]
         return Observed(
             visible=visible,
             in_flight=in_flight,
             desired=fleet.desired,
             limits=fleet.plan.limits,
-            busy=sum(1 for one in everyone if one.state is State.BUSY),
-            idle=tuple(IdleInstance(one.instance_id, _moment(one.idle_since)) for one in fleet.idle),
+            busy=sum(1 for one in everyone if one.state is State.BUSY) + len(fleet.idle) - len(idle),
+            idle=tuple(IdleInstance(one.instance_id, _moment(one.idle_since)) for one in idle),
             coming=tuple(
                 ComingInstance(one.instance_id, _moment(one.ordered_at))
                 for one in everyone
@@ -94,6 +105,7 @@ class FastScaler:
             rollout=self.stage,
             short_since=_moment_or_none(fleet.short_since),
             on_demand_since=_moment_or_none(self._on_demand_since),
+            surplus=self._surplus,
         )
 
 
