@@ -102,6 +102,9 @@ class StubAws:
             return json_answer({"Item": item} if item else {})
         if operation == "PutItem":
             return self._put_item(body)
+        if operation == "UpdateItem":
+            # What the instance says of its work: nobody here reads it.
+            return json_answer({})
         return self._unknown(f"dynamodb {operation}")
 
     def _put_item(self, body: dict[str, Any]) -> StubAnswer:

@@ -22,7 +22,7 @@ MAX_SCRIPT_LINES = 15
 #: Their arguments are many files.
 _OF_FILES = frozenset({"shellcheck", "hadolint"})
 #: Processes that share the tests; `tests/conftest.py` says which stay together.
-PARALLEL = ("-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder")
+PARALLEL = ("-n", "3", "--dist", "loadgroup", "--no-loadscope-reorder")
 
 
 @dataclass(frozen=True)

@@ -123,8 +123,11 @@ def test_an_operators_number_holds_until_it_is_released(service: RunningService)
     pinned = run_command(service.root, "scale", "local", "sdruntime", "2")
     assert pinned.returncode == 0, pinned.stderr
     eventually(lambda: len(service.instances_in_service()) == 2, within_s=PATIENCE_S)
-    shown = run_command(service.root, "local", "watch", "--once").stdout
-    assert "sdruntime: 2 of 2 wanted (0 to 3)" in shown
-    assert "keeps to an operator's number" in shown
+
+    def is_shown() -> bool:
+        shown = run_command(service.root, "local", "watch", "--once").stdout
+        return "sdruntime: 2 of 2 wanted (0 to 3)" in shown and "keeps to an operator's number" in shown
+
+    eventually(is_shown, within_s=PATIENCE_S)
     assert run_command(service.root, "scale", "local", "sdruntime", "--release").returncode == 0
     wait_for_zero(service)
