@@ -172,9 +172,10 @@ def test_cfn_lint_finds_no_error_in_any_template() -> None:
     tool = Path(sys.executable).parent / "cfn-lint"
     if not tool.exists() and os.environ.get("CI", "").lower() != "true":
         pytest.skip("cfn-lint is not installed")
-    files = [str(file) for variant in VARIANTS for file in templates(variant).files]
+    # Most variants share a foundation.
+    files = {file.read_bytes(): str(file) for variant in VARIANTS for file in templates(variant).files}
     run = subprocess.run(
-        [str(tool), "-i", "W3005", "--non-zero-exit-code", "error", *files],
+        [str(tool), "-i", "W3005", "--non-zero-exit-code", "error", *files.values()],
         capture_output=True,
         text=True,
         timeout=600,
