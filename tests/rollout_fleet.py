@@ -20,7 +20,7 @@ from sdfleet.domain.instance_refresh import (
 )
 from sdfleet.domain.release import Release
 from sdfleet.domain.trial import Runs
-from sdfleet.ports import FleetState
+from sdfleet.fleet_ports import FleetState
 
 
 @dataclass

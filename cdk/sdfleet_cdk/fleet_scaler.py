@@ -16,6 +16,7 @@ from sdfleet.config import Config, RuntimeConfig
 from sdfleet.domain import names
 from sdfleet.environment import FleetScalerEnvironment, ScaledFleetEnvironment
 from sdfleet_cdk.context import DeploymentContext
+from sdfleet_cdk.group_permissions import group_permission, launch_permissions
 from sdfleet_cdk.handlers import Handler, HandlerCode
 from sdfleet_cdk.permissions import Permission
 from sdfleet_cdk.runtime_fleet import RuntimeFleet
@@ -67,7 +68,8 @@ class FleetScaler(Construct):
                     ("*",),
                     reason="The call has no resources to name (Service Authorization Reference).",
                 ),
-                Permission(
+                group_permission(
+                    self,
                     "ChangeCapacity",
                     (
                         "autoscaling:SetDesiredCapacity",
@@ -75,8 +77,7 @@ class FleetScaler(Construct):
                         # What an operator's `sdfleet scale --for` has suspended.
                         "autoscaling:ResumeProcesses",
                     ),
-                    tuple(_group_arn(self, fleet.name) for fleet in fleets),
-                    reason="A group's ARN holds an id that AWS makes; its name is whole.",
+                    [fleet.name for fleet in fleets],
                 ),
                 *_fallback_permissions(self, fleets),
                 Permission(
@@ -132,46 +133,12 @@ def _scaled(deployment: DeploymentContext, runtime: RuntimeConfig) -> ScaledFlee
 
 
 def _fallback_permissions(scope: Construct, fleets: Sequence[RuntimeFleet]) -> tuple[Permission, ...]:
-    """To set a group's On-Demand base. Auto Scaling asks whether the caller may launch what the policy says (User
-    Guide, "Control Amazon EC2 launch template usage in Auto Scaling groups").
-    """
+    """To set a group's On-Demand base."""
     falling_back = [fleet for fleet in fleets if fleet.runtime.fleet.scaling.on_demand_fallback_s is not None]
     if not falling_back:
         return ()
+    names_of_groups = [fleet.name for fleet in falling_back]
     return (
-        Permission(
-            "BuyOnDemand",
-            ("autoscaling:UpdateAutoScalingGroup",),
-            tuple(_group_arn(scope, fleet.name) for fleet in falling_back),
-            reason="A group's ARN holds an id that AWS makes; its name is whole.",
-        ),
-        Permission(
-            "LaunchByTemplate",
-            ("ec2:RunInstances",),
-            ("*",),
-            reason="Whatever the fleets' launch templates name: images, networks, disks, types.",
-            conditions={"Bool": {"ec2:IsLaunchTemplateResource": "true"}},
-        ),
-        Permission(
-            "TagWhatIsLaunched",
-            ("ec2:CreateTags",),
-            ("*",),
-            reason="Instances and volumes that are being launched have no names yet.",
-            conditions={"StringEquals": {"ec2:CreateAction": "RunInstances"}},
-        ),
-        Permission(
-            "PassInstanceRoles",
-            ("iam:PassRole",),
-            tuple(fleet.instance_role.role.role_arn for fleet in falling_back),
-            conditions={"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}},
-        ),
-    )
-
-
-def _group_arn(scope: Construct, group: str) -> str:
-    return cdk.Stack.of(scope).format_arn(
-        service="autoscaling",
-        resource="autoScalingGroup",
-        resource_name=f"*:autoScalingGroupName/{group}",
-        arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+        group_permission(scope, "BuyOnDemand", ("autoscaling:UpdateAutoScalingGroup",), names_of_groups),
+        *launch_permissions([fleet.instance_role.role.role_arn for fleet in falling_back]),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from aws_cdk import ArnFormat, Stack
+from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
@@ -13,6 +13,7 @@ from constructs import Construct
 from sdfleet.config import RuntimeConfig
 from sdfleet.domain import names
 from sdfleet_cdk.context import DeploymentContext
+from sdfleet_cdk.group_permissions import group_permission
 from sdfleet_cdk.permissions import Permission, process_role
 
 _ECR = re.compile(r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<name>[^:@]+)")
@@ -56,22 +57,16 @@ class InstanceRole(Construct):
             "Records", ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"), (context.table.table_arn,)
         )
         yield Permission("Notices", ("sns:Publish",), (context.result_topic.topic_arn,))
-        group = Stack.of(self).format_arn(
-            service="autoscaling",
-            resource="autoScalingGroup",
-            resource_name=f"*:autoScalingGroupName/{names.fleet_name(context.deployment_id, self._runtime.name)}",
-            arn_format=ArnFormat.COLON_RESOURCE_NAME,
-        )
-        yield Permission(
+        yield group_permission(
+            self,
             "Group",
             (
                 "autoscaling:CompleteLifecycleAction",
                 "autoscaling:RecordLifecycleActionHeartbeat",
                 "autoscaling:SetInstanceHealth",
             ),
-            (group,),
-            reason="The ARN of a group holds an id that nobody can foresee, and this is granted before the group is"
-            " there; its name is given in full.",
+            # Granted before the group is there.
+            [names.fleet_name(context.deployment_id, self._runtime.name)],
         )
 
     def _objects(self) -> Iterator[Permission]:

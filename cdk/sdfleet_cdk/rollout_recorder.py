@@ -13,6 +13,7 @@ from constructs import Construct
 from sdfleet.domain import names
 from sdfleet.environment import RolloutEnvironment
 from sdfleet_cdk.context import DeploymentContext
+from sdfleet_cdk.group_permissions import group_permission, launch_permissions
 from sdfleet_cdk.handlers import Handler, HandlerCode
 from sdfleet_cdk.permissions import Permission
 from sdfleet_cdk.runtime_fleet import RuntimeFleet
@@ -52,7 +53,8 @@ class RolloutRecorder(Construct):
                     ("*",),
                     reason=_NO_RESOURCES,
                 ),
-                Permission(
+                group_permission(
+                    self,
                     "MoveFleets",
                     (
                         "autoscaling:StartInstanceRefresh",
@@ -61,8 +63,7 @@ class RolloutRecorder(Construct):
                         # The floor of a rollout: MinSize.
                         "autoscaling:UpdateAutoScalingGroup",
                     ),
-                    tuple(_group_arn(self, group) for group in groups),
-                    reason="A group's ARN holds an id that AWS makes; its name is whole.",
+                    groups,
                 ),
                 Permission(
                     "SeeAlarms",
@@ -80,28 +81,7 @@ class RolloutRecorder(Construct):
                         for alarm in names.rollout_alarms(deployment.deployment_id, runtime)
                     ),
                 ),
-                # Auto Scaling asks whether the caller may launch what the version says (EC2 Auto Scaling User Guide,
-                # "Control Amazon EC2 launch template usage in Auto Scaling groups").
-                Permission(
-                    "LaunchByTemplate",
-                    ("ec2:RunInstances",),
-                    ("*",),
-                    reason="Whatever the fleets' launch templates name: images, networks, disks, types.",
-                    conditions={"Bool": {"ec2:IsLaunchTemplateResource": "true"}},
-                ),
-                Permission(
-                    "TagWhatIsLaunched",
-                    ("ec2:CreateTags",),
-                    ("*",),
-                    reason="Instances and volumes that are being launched have no names yet.",
-                    conditions={"StringEquals": {"ec2:CreateAction": "RunInstances"}},
-                ),
-                Permission(
-                    "PassInstanceRoles",
-                    ("iam:PassRole",),
-                    tuple(fleet.instance_role.role.role_arn for fleet in fleets),
-                    conditions={"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}},
-                ),
+                *launch_permissions([fleet.instance_role.role.role_arn for fleet in fleets]),
                 Permission("KeepRecord", ("dynamodb:GetItem", "dynamodb:PutItem"), (deployment.table.table_arn,)),
                 Permission(
                     "ShowRelease",
@@ -128,16 +108,6 @@ class RolloutRecorder(Construct):
             ),
             targets=[targets.LambdaFunction(self.handler.function, retry_attempts=2)],
         )
-
-
-def _group_arn(scope: Construct, group: str) -> str:
-    stack = cdk.Stack.of(scope)
-    return stack.format_arn(
-        service="autoscaling",
-        resource="autoScalingGroup",
-        resource_name=f"*:autoScalingGroupName/{group}",
-        arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
-    )
 
 
 def _alarm_arn(scope: Construct, name: str) -> str:

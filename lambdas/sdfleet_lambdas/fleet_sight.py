@@ -12,7 +12,8 @@ from sdfleet.domain.arrivals import Arrivals
 from sdfleet.domain.fleet_observation import ComingInstance, IdleInstance, ManualSetting, Observed, RolloutStage
 from sdfleet.domain.rollout import Phase
 from sdfleet.domain.scaler_record import CALL_LASTS, BootFailures, InstanceWork, ScalerRecord, smoothed
-from sdfleet.ports import GroupState, QueueCounts
+from sdfleet.fleet_ports import GroupState
+from sdfleet.ports import QueueCounts
 
 #: Phases in which the new release is on trial, or about to be.
 _BAKING = {Phase.CANARY, Phase.CANARY_BAKING, Phase.HELD, Phase.BAKING}

@@ -8,7 +8,8 @@ from datetime import datetime
 from sdfleet.domain.fleet_observation import ManualSetting
 from sdfleet.domain.scaler_record import ScalerRecord
 from sdfleet.errors import DeploymentRefused, RecordConflict, ServiceUnavailable
-from sdfleet.ports import Clock, GroupState, ScaledGroup, ScalerSchedule, ScalerStore
+from sdfleet.fleet_ports import GroupState, ScaledGroup, ScalerSchedule, ScalerStore
+from sdfleet.ports import Clock
 from sdfleet.telemetry import logs
 
 log = logs.get_logger(__name__)

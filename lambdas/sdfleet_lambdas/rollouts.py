@@ -17,7 +17,8 @@ from sdfleet.domain.release import Release, check_version
 from sdfleet.domain.rollout import DeploymentStatus, Intent, Phase, Rollout, Target, Wish, face
 from sdfleet.domain.rollout_record import RolloutHistory, to_json
 from sdfleet.errors import DeploymentRefused, RecordConflict, ServiceUnavailable
-from sdfleet.ports import BootRecords, Clock, ReleaseStore, RolloutGroup, RolloutStore
+from sdfleet.fleet_ports import BootRecords, ReleaseStore, RolloutGroup, RolloutStore
+from sdfleet.ports import Clock
 from sdfleet.telemetry import logs
 
 log = logs.get_logger(__name__)

@@ -14,7 +14,8 @@ from sdfleet.domain.fleet_decision import REST_LOOK, Decision, Market, Reason, d
 from sdfleet.domain.fleet_observation import Observed, ScalerSettings
 from sdfleet.domain.scaler_record import AWAKE_GRACE, Fallback, ScalerRecord
 from sdfleet.errors import RecordConflict, ServiceUnavailable
-from sdfleet.ports import Clock, RolloutStore, ScaledGroup, ScalerStore, TaskQueue, WorkReports
+from sdfleet.fleet_ports import RolloutStore, ScaledGroup, ScalerStore, WorkReports
+from sdfleet.ports import Clock, TaskQueue
 from sdfleet.telemetry import logs, metrics, scaling_metrics
 from sdfleet_lambdas.fleet_sight import Sight, observed, remembered
 

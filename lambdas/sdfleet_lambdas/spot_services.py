@@ -11,7 +11,8 @@ from sdfleet.aws.clock import SystemClock
 from sdfleet.aws.spot_market import Ec2SpotMarket
 from sdfleet.aws.spot_table import DynamoSpotPrices
 from sdfleet.environment import SpotPriceEnvironment
-from sdfleet.ports import Clock, SpotMarket, SpotPrices
+from sdfleet.fleet_ports import SpotMarket, SpotPrices
+from sdfleet.ports import Clock
 from sdfleet.telemetry import logs
 from sdfleet_lambdas.building import ONE_AT_A_TIME
 

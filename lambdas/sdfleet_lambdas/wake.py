@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sdfleet.errors import SdfleetError
-from sdfleet.ports import Clock, ScalerStore, Topic
+from sdfleet.fleet_ports import ScalerStore
+from sdfleet.ports import Clock, Topic
 from sdfleet.telemetry import logs
 
 log = logs.get_logger(__name__)

@@ -14,7 +14,8 @@ from sdfleet.domain import names
 from sdfleet.domain.boot_timeline import BootTimeline, Edge, Mark, Phase, timeline
 from sdfleet.domain.retry import FailureKind
 from sdfleet.errors import LifecycleActionNotFound, ServiceUnavailable
-from sdfleet.ports import BootRecords, Clock, LifecycleHooks
+from sdfleet.fleet_ports import BootRecords
+from sdfleet.ports import Clock, LifecycleHooks
 from sdfleet.telemetry import logs, metrics
 from sdfleet_scheduler.boot_notes import BootNotes
 from sdfleet_scheduler.canary import Canary

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import socket
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,7 +17,6 @@ from sdfleet.aws.clients import Clients
 from sdfleet.aws.clock import SystemClock
 from sdfleet.aws.instance_health import AutoScalingInstanceHealth
 from sdfleet.aws.lifecycle_hooks import AutoScalingLifecycleHooks
-from sdfleet.aws.model_bucket import S3ModelBucket
 from sdfleet.aws.rollout_table import DynamoRollouts
 from sdfleet.aws.scaler_table import DynamoWorkReports
 from sdfleet.aws.signed_links import artifact_store
@@ -27,7 +25,7 @@ from sdfleet.aws.task_table import DynamoTaskStore
 from sdfleet.aws.topic import SnsTopic
 from sdfleet.domain import interruption
 from sdfleet.domain.interruption import Notice, NoticeKind
-from sdfleet.environment import DeploymentEnvironment, RuntimeEnvironment, SchedulerEnvironment
+from sdfleet.environment import DeploymentEnvironment, SchedulerEnvironment
 from sdfleet.errors import ConfigError
 from sdfleet.ports import Clock
 from sdfleet.telemetry import logs
@@ -35,7 +33,6 @@ from sdfleet_scheduler.app import build_app
 from sdfleet_scheduler.attempts import Attempts
 from sdfleet_scheduler.boot import Boot
 from sdfleet_scheduler.boot_composition import build_boot
-from sdfleet_scheduler.boot_notes import BootNotes
 from sdfleet_scheduler.circuit_breaker import CircuitBreaker
 from sdfleet_scheduler.dead_letters import DeadLetters
 from sdfleet_scheduler.drain import Drain
@@ -49,26 +46,21 @@ from sdfleet_scheduler.interruption_watch import InterruptionWatch
 from sdfleet_scheduler.lifecycle import Lifecycle, TerminationHook
 from sdfleet_scheduler.line import Line
 from sdfleet_scheduler.metadata import ENDPOINT_VARIABLE, InstanceMetadata, metadata_client
-from sdfleet_scheduler.model_store import ModelStore
+from sdfleet_scheduler.model_composition import build_models
 from sdfleet_scheduler.model_switches import ModelSwitches
-from sdfleet_scheduler.models import BehindCallback, FetchCallback, Models
 from sdfleet_scheduler.pace import Pace
 from sdfleet_scheduler.poller import Poller
 from sdfleet_scheduler.presence import Presence
 from sdfleet_scheduler.recycling import Recycling
 from sdfleet_scheduler.runtime_keeper import RuntimeKeeper, shell_free_command
-from sdfleet_scheduler.runtimes.base import Runtime, ServedRuntime
+from sdfleet_scheduler.runtimes.base import ServedRuntime
 from sdfleet_scheduler.runtimes.registry import RuntimeSettings, build_runtime
-from sdfleet_scheduler.runtimes.sdwebui import SdWebUiRuntime
 from sdfleet_scheduler.settlement import Settlement
 from sdfleet_scheduler.status import StatusBoard
 from sdfleet_scheduler.trial import Trial
 from sdfleet_scheduler.work_reports import WorkReporter
 
 log = logs.get_logger(__name__)
-
-#: Of the disk that models lie on, unless told otherwise: outputs and logs may share it.
-MODEL_SHARE = 0.9
 
 
 @dataclass(frozen=True)
@@ -156,7 +148,7 @@ async def compose(environ: Mapping[str, str]) -> Parts:
     artifacts = artifact_store(clients, deployment)
     result_topic = SnsTopic(clients.sns, deployment.result_topic_arn)
     keeper: RuntimeKeeper | None = None
-    models = _models(
+    models = build_models(
         environment,
         deployment,
         served,
@@ -291,37 +283,6 @@ async def compose(environ: Mapping[str, str]) -> Parts:
             begin_drain=lambda: drain.begin(Notice(NoticeKind.OPERATOR, clock.now() + environment.drain_timeout)),
         ),
         closing=(runtime.close, models.close, inputs.close, service.close),
-    )
-
-
-def _models(
-    environment: SchedulerEnvironment,
-    deployment: DeploymentEnvironment,
-    served: RuntimeEnvironment,
-    clients: Clients,
-    runtime: Runtime,
-    *,
-    on_fetched: FetchCallback,
-    on_behind: BehindCallback,
-) -> Models:
-    store = None
-    if environment.model_directory is not None and deployment.model_bucket is not None:
-        directory = Path(environment.model_directory)
-        directory.mkdir(parents=True, exist_ok=True)
-        max_bytes = environment.model_cache_bytes or int(shutil.disk_usage(directory).total * MODEL_SHARE)
-        store = ModelStore(S3ModelBucket(clients.s3, deployment.model_bucket), directory, max_bytes=max_bytes)
-    # ComfyUI looks into its folders by itself.
-    on_arrival = runtime.models_arrived if isinstance(runtime, SdWebUiRuntime) else lambda kinds: None
-    return Models(
-        store,
-        served.type,
-        model=served.model_filename,
-        on_arrival=on_arrival,
-        on_fetched=on_fetched,
-        on_behind=on_behind,
-        # The boot scripts have it wait (boot_files/runtime.sh), until the boot is over.
-        server_waits=environment.boot_directory is not None
-        and not BootNotes(Path(environment.boot_directory)).is_completed,
     )
 
 

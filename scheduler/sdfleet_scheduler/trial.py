@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 
 from sdfleet.domain.rollout import is_on_trial
 from sdfleet.errors import ServiceUnavailable
-from sdfleet.ports import Clock, RolloutStore
+from sdfleet.fleet_ports import RolloutStore
+from sdfleet.ports import Clock
 from sdfleet.telemetry import logs
 from sdfleet_scheduler.offload import offload
 

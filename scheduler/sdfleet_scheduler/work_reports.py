@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 from sdfleet.domain.scaler_record import InstanceWork
 from sdfleet.errors import ServiceUnavailable
-from sdfleet.ports import Clock, WorkReports
+from sdfleet.fleet_ports import WorkReports
+from sdfleet.ports import Clock
 from sdfleet.telemetry import logs
 from sdfleet_scheduler.offload import offload
 

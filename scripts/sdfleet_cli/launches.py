@@ -12,7 +12,7 @@ from typing import Protocol
 
 from sdfleet.aws.boot_log import BootReport
 from sdfleet.errors import DeploymentRefused, ServiceUnavailable
-from sdfleet.ports import GroupState
+from sdfleet.fleet_ports import GroupState
 
 #: A phase that the group shows is known this exactly.
 LOOK = timedelta(seconds=1)

@@ -12,7 +12,7 @@ from sdfleet.domain.rollout import Phase, Rollout, canary_size
 from sdfleet.domain.rollout_record import to_json
 from sdfleet.domain.trial import Runs
 from sdfleet.errors import DeploymentError
-from sdfleet.ports import FleetState
+from sdfleet.fleet_ports import FleetState
 from sdfleet_cli.console import table
 from sdfleet_lambdas.rollouts import DEPLOYMENT_STATUS, FleetRollouts
 

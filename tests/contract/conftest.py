@@ -23,6 +23,7 @@ from sdfleet.aws.task_queue import SqsTaskQueue
 from sdfleet.aws.task_table import DynamoTaskStore, table_definition
 from sdfleet.aws.waiting_room import DynamoWaitingRoom
 from sdfleet.domain import names
+from sdfleet.fleet_ports import ReleaseStore, RolloutStore, SpotPrices
 from sdfleet.memory.artifact_store import MemoryArtifactStore
 from sdfleet.memory.callback_secret import MemoryCallbackSecret
 from sdfleet.memory.clock import FakeClock
@@ -32,16 +33,7 @@ from sdfleet.memory.spot_prices import MemorySpotPrices
 from sdfleet.memory.task_queue import MemoryTaskQueue
 from sdfleet.memory.task_store import MemoryTaskStore
 from sdfleet.memory.waiting_room import MemoryWaitingRoom
-from sdfleet.ports import (
-    ArtifactStore,
-    CallbackSecret,
-    ReleaseStore,
-    RolloutStore,
-    SpotPrices,
-    TaskQueue,
-    TaskStore,
-    WaitingRoom,
-)
+from sdfleet.ports import ArtifactStore, CallbackSecret, TaskQueue, TaskStore, WaitingRoom
 
 BUCKET = "contract-objects"
 CAP = 2

@@ -10,8 +10,8 @@ from builders import NOON
 from sdfleet.aws.boot_table import DynamoBootRecords
 from sdfleet.aws.clients import Clients
 from sdfleet.domain.boot_record import BootRecord
+from sdfleet.fleet_ports import BootRecords
 from sdfleet.memory.boot_records import MemoryBootRecords
-from sdfleet.ports import BootRecords
 
 LATER = NOON + timedelta(minutes=3)
 

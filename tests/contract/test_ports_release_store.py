@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sdfleet.aws.clients import Clients
 from sdfleet.aws.release_store import SsmReleaseStore
-from sdfleet.ports import ReleaseStore
+from sdfleet.fleet_ports import ReleaseStore
 
 
 def test_a_parameter_that_was_never_written_is_none(releases: ReleaseStore) -> None:

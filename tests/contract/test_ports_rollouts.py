@@ -11,7 +11,7 @@ from builders import NOON
 from sdfleet.domain.rollout import Intent, Phase, Rollout, Target, Wish
 from sdfleet.domain.rollout_record import LONGEST_HISTORY, RolloutHistory
 from sdfleet.errors import RecordConflict
-from sdfleet.ports import RolloutStore
+from sdfleet.fleet_ports import RolloutStore
 
 ROLLOUT = Rollout(
     id="r1",

@@ -12,8 +12,8 @@ from sdfleet.aws.scaled_group import AutoScalingScaledGroup
 from sdfleet.aws.scaler_schedule import EventBridgeSchedule
 from sdfleet.domain.scaling import Limits
 from sdfleet.errors import ServiceUnavailable
+from sdfleet.fleet_ports import ScaledGroup, ScalerSchedule
 from sdfleet.memory.scaled_group import MemoryScaledGroup, MemorySchedule
-from sdfleet.ports import ScaledGroup, ScalerSchedule
 
 
 @pytest.fixture

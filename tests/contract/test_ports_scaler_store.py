@@ -11,8 +11,8 @@ from sdfleet.domain.arrivals import Arrivals
 from sdfleet.domain.fleet_observation import ManualSetting, Surplus
 from sdfleet.domain.scaler_record import AWAKE_GRACE, BootFailures, Fallback, InstanceWork, ScalerRecord
 from sdfleet.errors import RecordConflict
+from sdfleet.fleet_ports import ScalerStore, WorkReports
 from sdfleet.memory.scaler_store import MemoryScalerStore, MemoryWorkReports
-from sdfleet.ports import ScalerStore, WorkReports
 
 MINUTE = timedelta(minutes=1)
 FULL = ScalerRecord(

@@ -18,7 +18,7 @@ from sdfleet.aws.spot_table import DynamoSpotPrices
 from sdfleet.aws.task_table import table_definition
 from sdfleet.domain import names
 from sdfleet.domain.spot import SpotPool, SpotPrice
-from sdfleet.ports import SpotPrices
+from sdfleet.fleet_ports import SpotPrices
 from sdfleet_cli.main import main
 
 POOLS = [

@@ -16,8 +16,8 @@ from sdfleet.domain.rollout_record import RolloutHistory
 from sdfleet.domain.scaler_record import InstanceWork
 from sdfleet.domain.scaling import Limits
 from sdfleet.errors import ServiceUnavailable
+from sdfleet.fleet_ports import GroupState
 from sdfleet.memory.scaled_group import MemoryScaledGroup
-from sdfleet.ports import GroupState
 from sdfleet_lambdas import fleet_scaler
 
 

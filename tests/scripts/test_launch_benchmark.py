@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from sdfleet.aws.boot_log import BootReport, CloudWatchBootLog, read_event
 from sdfleet.domain.scaling import Limits
 from sdfleet.errors import DeploymentRefused, ServiceUnavailable
-from sdfleet.ports import GroupInstance, GroupState
+from sdfleet.fleet_ports import GroupInstance, GroupState
 from sdfleet_cli.commands.launch_benchmark import LocalBootLog
 from sdfleet_cli.launches import (
     TO_LAUNCH,

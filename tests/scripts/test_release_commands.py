@@ -15,10 +15,10 @@ from sdfleet.domain.instance_refresh import Observed
 from sdfleet.domain.release import Release
 from sdfleet.domain.trial import Runs
 from sdfleet.errors import DeploymentRefused
+from sdfleet.fleet_ports import FleetState
 from sdfleet.memory.clock import FakeClock
 from sdfleet.memory.release_store import MemoryReleaseStore
 from sdfleet.memory.rollouts import MemoryRollouts
-from sdfleet.ports import FleetState
 from sdfleet_cli.commands import releases as commands
 from sdfleet_cli.main import main
 from sdfleet_lambdas.rollouts import FleetRollouts

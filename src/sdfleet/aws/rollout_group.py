@@ -29,7 +29,8 @@ from sdfleet.domain.instance_refresh import (
 from sdfleet.domain.release import Release
 from sdfleet.domain.trial import Runs
 from sdfleet.errors import DeploymentRefused
-from sdfleet.ports import Clock, FleetState
+from sdfleet.fleet_ports import FleetState
+from sdfleet.ports import Clock
 
 if TYPE_CHECKING:
     from mypy_boto3_autoscaling import AutoScalingClient

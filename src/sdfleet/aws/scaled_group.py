@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sdfleet.aws.error_mapping import translated
 from sdfleet.domain.scaling import Limits
 from sdfleet.errors import ServiceUnavailable
-from sdfleet.ports import GroupInstance, GroupState
+from sdfleet.fleet_ports import GroupInstance, GroupState
 
 if TYPE_CHECKING:
     from mypy_boto3_autoscaling import AutoScalingClient

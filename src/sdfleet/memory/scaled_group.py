@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from sdfleet.domain.scaling import Limits
 from sdfleet.errors import ServiceUnavailable
-from sdfleet.ports import GroupInstance, GroupState
+from sdfleet.fleet_ports import GroupInstance, GroupState
 
 
 class MemoryScaledGroup:
