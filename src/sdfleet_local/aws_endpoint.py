@@ -23,6 +23,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 import click
 
 from sdfleet_local.aws_endpoint_autoscaling import AutoScalingFront
+from sdfleet_local.aws_endpoint_objects import read_objects_as_they_are_sent
 from sdfleet_local.aws_latency import Delayed, read_latencies
 
 #: A long poll looks this often whether its client is still there and whether a visibility timeout has passed.
@@ -155,6 +156,7 @@ def serve(
 
     _make_receives_take_turns()
     _spare_the_processor()
+    read_objects_as_they_are_sent()
     # Whoever gets a turn has to get the interpreter too, and the default lets another thread keep it for 5 ms.
     sys.setswitchinterval(0.0005)
     app: WSGIApplication = TakingTurns(DomainDispatcherApplication(create_backend_app))
