@@ -43,8 +43,9 @@ def rehearse_releases(
     unknown = sorted(set(only) - SCENES.keys())
     if unknown:
         raise click.UsageError(f"there is no scene {unknown[0]}; there are {', '.join(SCENES)}")
-    # Ended from outside, or by its own alarm clock, it has to clean up as it does after Ctrl-C.
-    for number in (signal.SIGTERM, signal.SIGALRM):
+    # Ended from outside, or by its own alarm clock, it has to clean up as it does after Ctrl-C. A shell has what it
+    # starts in the background ignore Ctrl-C; the terminals of the rehearsal would inherit that.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
         signal.signal(number, signal.default_int_handler)
     signal.alarm(int(_LONGEST.total_seconds()))
     began = time.monotonic()
