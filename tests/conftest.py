@@ -14,6 +14,8 @@ FIRST = ("cdk", "local", "chaos", "scripts", "contract")
 _shared: list[RunningService] = []
 
 
+# Before pytest-xdist's own hook, which reads the groups.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """In a process beside others (pytest-xdist): tests that share something costly stay together, else a file does."""
     if not hasattr(config, "workerinput"):
