@@ -159,7 +159,7 @@ def _read_part(bucket: ModelBucket, model: ModelObject, temporary: Path, part: P
         os.close(file)
 
 
-def _write(file: int, chunk: bytes, offset: int) -> None:
+def _write(file: int, chunk: bytes | memoryview, offset: int) -> None:
     view = memoryview(chunk)
     while view:
         written = os.pwrite(file, view, offset)

@@ -119,6 +119,18 @@ class TaskStore(Protocol):
         """Ids of tasks whose `transitions.due_at` has passed, the longest-waiting first. May lag by seconds."""
 
 
+class ContentItems(Protocol):
+    """Small contents of accepted tasks, packed, each beside its task's record."""
+
+    def put(self, task_id: str, run: str, packed: bytes, *, until: datetime) -> None:
+        """Keep it until `until`; a second put of a run replaces the first."""
+
+    def get(self, task_id: str, run: str) -> bytes:
+        """Raises:
+        ObjectNotFound: none was put, or its time is over.
+        """
+
+
 class ArtifactStore(Protocol):
     """Objects by `s3://` URL."""
 
@@ -207,8 +219,10 @@ class ModelBucket(Protocol):
     def objects(self, prefix: str = "") -> list[ModelObject]:
         """Every object whose key begins with `prefix`, however many there are; folders' own markers left out."""
 
-    def read(self, model: ModelObject, *, offset: int, size_bytes: int) -> Iterator[bytes]:
+    def read(self, model: ModelObject, *, offset: int, size_bytes: int) -> Iterator[bytes | memoryview]:
         """The object's bytes from `offset`, at most a mebibyte at a time, so that gigabytes never lie in memory.
+
+        Each piece is good until the next is asked for, which may come in the same place.
 
         Raises:
             ObjectNotFound: it is gone, or has other content since it was listed.

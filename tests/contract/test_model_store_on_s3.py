@@ -55,7 +55,7 @@ class CountingBucket:
     def objects(self, prefix: str = "") -> list[ModelObject]:
         return self._bucket.objects(prefix)
 
-    def read(self, model: ModelObject, *, offset: int, size_bytes: int) -> Iterator[bytes]:
+    def read(self, model: ModelObject, *, offset: int, size_bytes: int) -> Iterator[bytes | memoryview]:
         self.offsets.append(offset)
         is_broken = self._breaks > 0
         self._breaks -= is_broken

@@ -36,7 +36,7 @@ def models(request: pytest.FixtureRequest) -> Models:
 
 def read(models: Models, offset: int, size_bytes: int) -> bytes:
     (found,) = models.bucket.objects()
-    return b"".join(models.bucket.read(found, offset=offset, size_bytes=size_bytes))
+    return b"".join(bytes(piece) for piece in models.bucket.read(found, offset=offset, size_bytes=size_bytes))
 
 
 def test_a_listing_has_every_object_with_its_size(models: Models) -> None:
