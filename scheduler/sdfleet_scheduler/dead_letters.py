@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sdfleet.domain import names
+from sdfleet.domain import names, retry
 from sdfleet.domain.task import Failure
 from sdfleet.domain.wire import answers, dead_letters
 from sdfleet.environment import DeploymentEnvironment
@@ -61,7 +61,17 @@ class DeadLetters:
         await lease.delete()
         self._instruments.dead_lettered.inc()
         metrics.count(names.DEAD_LETTERS, metrics.of_deployment(self._deployment.deployment_id))
+        self._count_by_release()
+        log.warning("message.dead_lettered", message_id=message.message_id, reason=str(error))
+
+    async def leave_to_others(self, lease: Lease, error: MalformedMessage) -> None:
+        """A release on trial may be the only one that cannot read it: counted against the release, and given back."""
+        message = lease.message
+        self._count_by_release()
+        await lease.release(retry.trial_delay(message.receive_count))
+        log.warning("message.not_read", message_id=message.message_id, reason=str(error))
+
+    def _count_by_release(self) -> None:
         if self._release is not None:
             fleet = names.fleet_name(self._deployment.deployment_id, self._runtime)
             metrics.count(names.DEAD_LETTERS, {names.FLEET_DIMENSION: fleet, names.RELEASE_DIMENSION: self._release})
-        log.warning("message.dead_lettered", message_id=message.message_id, reason=str(error))

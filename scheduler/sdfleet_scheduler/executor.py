@@ -15,6 +15,7 @@ from sdfleet.domain.wire.messages import TaskMessage
 from sdfleet.errors import (
     LeaseLost,
     MalformedMessage,
+    ServiceUnavailable,
     TaskNotFound,
     TransitionRefused,
 )
@@ -90,9 +91,24 @@ class Executor:
             with logs.bound(task_id=task_message.task_id, run=task_message.run):
                 await self._see_through(task_message, lease, ticket)
         except MalformedMessage as error:
-            await self._dead_letters.keep(lease, error)
+            await self._unreadable(lease, error)
+        except ServiceUnavailable:
+            raise
+        except Exception:  # the supervisor of one message: a bug of a release on trial is not the others'
+            if not await self._is_on_trial():
+                raise
+            log.exception("message.crashed", message_id=message.message_id)
+            self._health.task_failed()
+            await lease.release(retry.trial_delay(message.receive_count))
         finally:
             ticket.leave()
+
+    async def _unreadable(self, lease: Lease, error: MalformedMessage) -> None:
+        if not await self._is_on_trial():
+            await self._dead_letters.keep(lease, error)
+            return
+        self._health.task_failed()
+        await self._dead_letters.leave_to_others(lease, error)
 
     async def oversee_drain(self) -> None:
         """Stop the runs that will not end in time. Runs until cancelled."""
@@ -125,6 +141,14 @@ class Executor:
             log.warning("lease.lost", reason="settlement")
         except (TransitionRefused, TaskNotFound) as error:
             log.warning("task.left", reason=type(error).__name__)
+        except ServiceUnavailable:
+            raise
+        except Exception as error:  # the supervisor of one run
+            if not await self._is_on_trial():
+                raise
+            log.exception("run.crashed")
+            failure = RuntimeFailure.transient("internal_error", f"The scheduler failed ({type(error).__name__}).")
+            await self._run_failed(run, failure)
         finally:
             self.runs.remove(run)
             keeper.cancel()
@@ -167,10 +191,7 @@ class Executor:
             run.ticket.leave()
             await self._stopped(run, stopped.reason)
         except RuntimeFailure as failure:
-            is_on_trial = await self._fails_on_trial(run, failure)
-            self._judge_runtime(run, failure, is_on_trial=is_on_trial)
-            run.ticket.leave()
-            await self._failed(run, failure, is_on_trial=is_on_trial)
+            await self._run_failed(run, failure)
         else:
             run.ticket.leave()
             if generation is None:
@@ -181,31 +202,48 @@ class Executor:
             await self._settlement.succeeded(run, generation)
         return True
 
-    async def _fails_on_trial(self, run: TaskRun, failure: RuntimeFailure) -> bool:
-        """Whether the release has to answer for it: a run that was claimed, and that nobody interrupted."""
-        is_its_own = run.claimed_at is not None and failure.kind is not retry.FailureKind.INTERRUPTED
-        return is_its_own and await self._is_on_trial()
+    async def _run_failed(self, run: TaskRun, failure: RuntimeFailure) -> None:
+        is_on_trial = await self._is_the_release_to_blame(failure)
+        self._judge_runtime(run, failure, is_on_trial=is_on_trial)
+        run.ticket.leave()
+        await self._failed(run, failure, is_on_trial=is_on_trial)
+
+    async def _is_the_release_to_blame(self, failure: RuntimeFailure) -> bool:
+        """On trial it answers for every failure but an interruption: even for what it refuses before the claim."""
+        return failure.kind is not retry.FailureKind.INTERRUPTED and await self._is_on_trial()
 
     def _judge_runtime(self, run: TaskRun, failure: RuntimeFailure, *, is_on_trial: bool) -> None:
         """What a failure says of the instance; before the next in line meets the same server."""
         if failure.kind is retry.FailureKind.RUNTIME_LOST:
             self._health.doubt()
+        elif is_on_trial:
+            # What a release on trial calls a wrong request may be a part that it lacks.
+            if self._is_telling(run, failure, is_on_trial=True):
+                self._health.task_failed()
         elif run.claimed_at is None:
             return
-        elif failure.kind is retry.FailureKind.TRANSIENT or (
-            is_on_trial and failure.kind is retry.FailureKind.PERMANENT
-        ):
-            # What a release on trial calls a wrong request may be a part that it lacks.
+        elif failure.kind is retry.FailureKind.TRANSIENT:
             self._health.task_failed()
         elif failure.kind is retry.FailureKind.PERMANENT:
             self._health.task_succeeded()
+
+    def _is_telling(self, run: TaskRun, failure: RuntimeFailure, *, is_on_trial: bool) -> bool:
+        """Whether it counts as a failed try of the release.
+
+        A request goes round as long as only a release on trial refuses it. What fails before the claim is as often the
+        caller's link as the release's doing, and weighs alike on both if it counts once.
+        """
+        if run.claimed_at is None:
+            return run.deliveries == 1
+        is_refusal = is_on_trial and failure.kind is retry.FailureKind.PERMANENT
+        return not is_refusal or run.deliveries <= retry.TELLING_REFUSALS
 
     async def _stopped(self, run: TaskRun, reason: StopReason) -> None:
         log.info("task.stopped", reason=reason)
         if reason is StopReason.TIMEOUT:
             seconds = run.record.task.timeout.total_seconds()
             failure = RuntimeFailure.transient("timeout", f"The task did not end within {seconds:.0f} s.")
-            await self._failed(run, failure, is_on_trial=await self._fails_on_trial(run, failure))
+            await self._failed(run, failure, is_on_trial=await self._is_the_release_to_blame(failure))
             return
         run.is_settling = True
         if reason is StopReason.CANCEL_REQUESTED:
@@ -224,14 +262,17 @@ class Executor:
             # It was only waiting in the server's queue: the loss is another task's.
             kind = retry.FailureKind.INTERRUPTED
         log.warning("task.try_failed", kind=kind, code=failure.code, is_on_trial=is_on_trial)
+        if kind is not retry.FailureKind.INTERRUPTED and self._is_telling(run, failure, is_on_trial=is_on_trial):
+            self._settlement.count_failed_try(run)
         if run.claimed_at is None and kind is not retry.FailureKind.PERMANENT:
             # It never ran: an outage before the claim is no attempt, the last one least of all.
             await self._settlement.requeued(run, reason=failure.code, after=RETRY_BEFORE_CLAIM, spends_attempt=False)
             return
-        if kind is not retry.FailureKind.INTERRUPTED and run.claimed_at is not None:
-            self._settlement.count_failed_try(run)
-        decision = retry.decide(
-            kind, failure.code, str(failure)[:MAX_FAILURE_LENGTH], run.record.task, is_on_trial=is_on_trial
+        task = run.record.task
+        decision = (
+            retry.handed_back(task, deliveries=run.deliveries)
+            if is_on_trial and kind is not retry.FailureKind.INTERRUPTED
+            else retry.decide(kind, failure.code, str(failure)[:MAX_FAILURE_LENGTH], task)
         )
         if isinstance(decision, retry.GiveUp):
             await self._settlement.failed(run, decision.failure)

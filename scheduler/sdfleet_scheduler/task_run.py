@@ -55,6 +55,11 @@ class TaskRun:
         """The runtime's word, 0 to 1."""
         return self.ticket.progress
 
+    @property
+    def deliveries(self) -> int:
+        """Of the message, this one included."""
+        return self.lease.message.receive_count
+
     def report_progress(self, progress: float) -> None:
         self.ticket.progress = min(1.0, max(self.ticket.progress, progress))
 

@@ -1,6 +1,6 @@
 """Whether this instance's release is still on trial: the record of its fleet's rollouts says so.
 
-Asked only when a task has failed, so that it costs a healthy fleet nothing, and is true at the moment that counts.
+Asked only when something has failed, so that it costs a healthy fleet nothing, and is true at the moment that counts.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 
-from sdfleet.domain.rollout import is_on_trial
 from sdfleet.errors import ServiceUnavailable
 from sdfleet.fleet_ports import RolloutStore
 from sdfleet.ports import Clock
@@ -43,7 +42,7 @@ class Trial:
         except (ServiceUnavailable, TimeoutError) as error:
             log.warning("trial.unknown", reason=str(error) or "timeout")
             return self._was_on
-        self._was_on, self._read_at = is_on_trial(history.current, self._release), now
+        self._was_on, self._read_at = history.is_on_trial(self._release), now
         return self._was_on
 
 

@@ -8,15 +8,17 @@ from hypothesis import strategies as st
 from builders import a_running_task
 from sdfleet.domain.retry import (
     FREE_RUNTIME_LOSSES,
-    FREE_TRIAL_LOSSES,
+    MOST_TRIAL_LOSSES,
     RETRY_MAX,
-    SECOND_OPINIONS,
+    TRIAL_RETRY_MAX,
     FailureKind,
     GiveUp,
     RetryAfter,
     decide,
+    handed_back,
 )
 from sdfleet.domain.task import Failure
+from sdfleet.domain.transitions import FREE_LEASE_LOSSES
 
 attempts = st.integers(1, 3)
 losses = st.integers(0, 20)
@@ -62,37 +64,33 @@ def test_delays_are_bounded(kind: FailureKind, attempt: int, lost: int) -> None:
 
 
 @few
-@given(attempt=attempts, lost=st.integers(0, FREE_TRIAL_LOSSES - 1))
-def test_what_fails_on_a_release_on_trial_is_no_attempt_even_of_the_last_one(attempt: int, lost: int) -> None:
-    task = a_running_task(attempt=attempt, losses=lost)
-    decision = decide(FailureKind.TRANSIENT, "oom", "No memory.", task, is_on_trial=True)
-    assert isinstance(decision, RetryAfter)
-    assert (decision.spends_attempt, decision.counts_loss) == (False, True)
+@given(attempt=attempts, lost=losses, deliveries=st.integers(1, 1000))
+def test_what_fails_on_a_release_on_trial_is_no_attempt_however_often_it_does(
+    attempt: int, lost: int, deliveries: int
+) -> None:
+    decision = handed_back(a_running_task(attempt=attempt, losses=lost), deliveries=deliveries)
+    assert not decision.spends_attempt
+    assert timedelta(0) < decision.delay <= TRIAL_RETRY_MAX
 
 
-def test_a_task_that_fails_on_trial_again_and_again_is_measured_as_any_other() -> None:
-    task = a_running_task(attempt=3, losses=FREE_TRIAL_LOSSES)
-    decision = decide(FailureKind.TRANSIENT, "oom", "No memory.", task, is_on_trial=True)
-    assert decision == GiveUp(Failure("oom", "No memory.", permanent=False))
+def test_a_trial_leaves_a_task_a_loss_that_is_free() -> None:
+    lost = 0
+    for deliveries in range(1, 50):
+        lost += handed_back(a_running_task(losses=lost), deliveries=deliveries).counts_loss
+    assert lost == MOST_TRIAL_LOSSES < FREE_LEASE_LOSSES
 
 
-def test_a_request_that_a_release_on_trial_refuses_is_shown_to_others() -> None:
-    asked = decide(FailureKind.PERMANENT, "bad", "It is bad.", a_running_task(losses=0), is_on_trial=True)
-    assert asked == RetryAfter(timedelta(seconds=2), spends_attempt=False, counts_loss=True)
-    task = a_running_task(losses=SECOND_OPINIONS)
-    agreed = decide(FailureKind.PERMANENT, "bad", "It is bad.", task, is_on_trial=True)
-    assert agreed == GiveUp(Failure("bad", "It is bad.", permanent=True))
+def test_what_goes_round_on_a_release_on_trial_goes_slower_and_slower() -> None:
+    delays = [handed_back(a_running_task(), deliveries=n).delay.total_seconds() for n in range(1, 9)]
+    assert delays == [2, 4, 8, 16, 32, 64, 120, 120]
 
 
 @few
-@given(
-    kind=st.sampled_from([FailureKind.TRANSIENT, FailureKind.RUNTIME_LOST, FailureKind.PERMANENT]),
-    is_on_trial=st.booleans(),
-)
-def test_whatever_goes_on_failing_ends(kind: FailureKind, is_on_trial: bool) -> None:
+@given(kind=st.sampled_from([FailureKind.TRANSIENT, FailureKind.RUNTIME_LOST, FailureKind.PERMANENT]))
+def test_whatever_goes_on_failing_ends(kind: FailureKind) -> None:
     attempt, lost = 1, 0
     for _ in range(20):
-        decision = decide(kind, "x", "y", a_running_task(attempt=attempt, losses=lost), is_on_trial=is_on_trial)
+        decision = decide(kind, "x", "y", a_running_task(attempt=attempt, losses=lost))
         if isinstance(decision, GiveUp):
             return
         attempt += decision.spends_attempt

@@ -18,7 +18,6 @@ from sdfleet.domain.rollout import (
     Rollout,
     Wish,
     is_baking,
-    is_on_trial,
 )
 from sdfleet.domain.rollout_machine import (
     FLOOR_PATIENCE,
@@ -91,18 +90,6 @@ def test_a_fleet_that_is_large_enough_needs_no_floor() -> None:
     )
     assert rollout.former_minimum is None
     assert [type(action) for action in actions] == [StartRefresh]
-
-
-def test_a_release_is_on_trial_until_its_rollout_has_succeeded() -> None:
-    rollout, _ = started()
-    assert is_on_trial(rollout, "1.1.0")
-    assert not is_on_trial(rollout, "1.0.0")
-    assert not is_on_trial(None, "1.1.0")
-
-    turned_back, _ = seen(rollout, RefreshStatus.ROLLBACK_SUCCESSFUL)
-    succeeded, _ = seen(rollout, RefreshStatus.SUCCESSFUL, 100)
-    assert is_on_trial(turned_back, "1.1.0")
-    assert not is_on_trial(succeeded, "1.1.0")
 
 
 def test_a_fleet_does_not_grow_while_what_was_replaced_is_watched() -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import NOON
-from scheduler_harness import Harness, ScriptedRuntime
-from sdfleet.domain.retry import FREE_TRIAL_LOSSES
 from sdfleet.domain.rollout import Phase, Rollout, Target, Wish
 from sdfleet.domain.rollout_record import RolloutHistory
 from sdfleet.domain.trial import FAILURE_FORMULA, Runs, failure_percentage
@@ -19,7 +17,6 @@ from sdfleet.errors import ServiceUnavailable
 from sdfleet.memory.clock import FakeClock
 from sdfleet.memory.rollouts import MemoryRollouts
 from sdfleet_local.scaling_expressions import evaluate
-from sdfleet_scheduler.runtimes.base import Generation, Job, ProgressCallback, RuntimeFailure
 from sdfleet_scheduler.trial import FRESH_FOR, Trial
 
 counts = st.integers(0, 400)
@@ -75,6 +72,26 @@ def a_trial(rollouts: Rollouts, clock: FakeClock, release: str = "1.1.0") -> Tri
     return Trial(rollouts, clock, runtime="sdruntime", release=release)
 
 
+def test_a_release_is_on_trial_until_its_rollout_has_succeeded() -> None:
+    history = RolloutHistory(a_rollout())
+    assert history.is_on_trial("1.1.0")
+    assert not history.is_on_trial("1.0.0")
+    assert not RolloutHistory().is_on_trial("1.1.0")
+    assert RolloutHistory(a_rollout(Phase.ROLLED_BACK)).is_on_trial("1.1.0")
+    assert not RolloutHistory(a_rollout(Phase.SUCCEEDED)).is_on_trial("1.1.0")
+
+
+def test_a_release_that_never_proved_itself_is_on_trial_while_the_next_one_replaces_its_last_instances() -> None:
+    failed = a_rollout(Phase.FAILED)
+    following = replace(a_rollout(), id="r2", target=Target("1.2.0", "5"))
+    history = RolloutHistory(failed).followed_by(following)
+    assert history.is_on_trial("1.1.0")
+    assert history.is_on_trial("1.2.0")
+
+    again = replace(a_rollout(Phase.SUCCEEDED), id="r3")
+    assert not history.followed_by(again).is_on_trial("1.1.0")
+
+
 async def test_the_record_of_the_rollouts_tells_who_is_on_trial() -> None:
     rollouts, clock = Rollouts(), FakeClock()
     rollouts.record(a_rollout())
@@ -104,65 +121,3 @@ async def test_what_cannot_be_read_is_as_it_was() -> None:
     clock.advance(FRESH_FOR)
     assert await trial.is_on()
     assert not await stranger.is_on()
-
-
-async def fails(job: Job, on_progress: ProgressCallback) -> Generation:
-    raise RuntimeFailure.transient("out_of_memory", "No memory.")
-
-
-async def refuses(job: Job, on_progress: ProgressCallback) -> Generation:
-    raise RuntimeFailure.permanent("validation_failed", "There is no such node.")
-
-
-class Canary(Harness):
-    """An instance of the release on trial."""
-
-    def __init__(self, behaviour: object, clock: FakeClock) -> None:
-        self.rollouts = Rollouts()
-        self.rollouts.record(a_rollout())
-        super().__init__(ScriptedRuntime(behaviour), clock=clock)  # type: ignore[arg-type]
-        self.executor._is_on_trial = a_trial(self.rollouts, clock).is_on
-
-    async def run_when_due(self, clock: FakeClock, now: datetime | None = None) -> None:
-        clock.advance(timedelta(minutes=2))
-        await self.run_next()
-
-
-async def test_a_broken_canary_spends_no_attempt_of_the_tasks_that_it_touches() -> None:
-    clock = FakeClock()
-    canary = Canary(fails, clock)
-    canary.submit()
-    await canary.run_next()
-    task = canary.task()
-    assert (task.attempt, task.losses, task.status) == (1, 1, "queued")
-
-
-async def test_a_task_does_not_go_round_on_a_broken_release_for_ever() -> None:
-    clock = FakeClock()
-    canary = Canary(fails, clock)
-    canary.submit()
-    for _ in range(FREE_TRIAL_LOSSES + 3):
-        await canary.run_when_due(clock)
-    assert canary.task().status == "failed"
-    assert len(canary.runtime.jobs) == FREE_TRIAL_LOSSES + 3
-
-
-async def test_a_canary_that_refuses_good_requests_stops_receiving() -> None:
-    clock = FakeClock()
-    canary = Canary(refuses, clock)
-    for number in range(3):
-        canary.submit(id=f"task-{number}")
-        await canary.run_next()
-    assert {canary.task(f"task-{number}").status for number in range(3)} == {"queued"}
-    assert not canary.health.is_ready
-    assert canary.health._breaker.is_open
-
-
-async def test_failed_tries_are_counted_with_their_release(capsys: pytest.CaptureFixture[str]) -> None:
-    clock = FakeClock()
-    canary = Canary(fails, clock)
-    canary.settlement._release = "1.1.0"
-    canary.submit()
-    await canary.run_next()
-    lines = capsys.readouterr().out.splitlines()
-    assert any('"TriesFailed":1' in line and '"Release":"1.1.0"' in line for line in lines)

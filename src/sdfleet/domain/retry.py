@@ -7,16 +7,19 @@ from datetime import timedelta
 from enum import StrEnum
 
 from sdfleet.domain.task import Failure, Task
+from sdfleet.domain.transitions import FREE_LEASE_LOSSES
 
 #: First retry delay; doubles with each attempt. A transient fault (out of memory, a hiccup) is often over in seconds.
 RETRY_BASE = timedelta(seconds=2)
 RETRY_MAX = timedelta(seconds=60)
 #: The first lost runtime is not the task's fault; a task that loses it again may be the cause.
 FREE_RUNTIME_LOSSES = 1
-#: Failures on a release that is on trial are its own until a task has met so many: as many as lost instances.
-FREE_TRIAL_LOSSES = 5
-#: So often others are asked whether a request is as wrong as a release on trial says: it may lack what they have.
-SECOND_OPINIONS = 2
+#: Between two deliveries of what a release on trial keeps failing: another has it meanwhile, or the trial ends.
+TRIAL_RETRY_MAX = timedelta(minutes=2)
+#: So many losses of a task are a trial's at most: fewer than are free, so that a lost instance is free after it.
+MOST_TRIAL_LOSSES = FREE_LEASE_LOSSES - 1
+#: So often one request's refusal tells something of the release that is on trial; then it only goes round.
+TELLING_REFUSALS = 3
 
 
 class FailureKind(StrEnum):
@@ -28,13 +31,6 @@ class FailureKind(StrEnum):
     RUNTIME_LOST = "runtime_lost"
     #: Drain, scale-in, or a neighbour's interrupt: retried, never counted.
     INTERRUPTED = "interrupted"
-
-
-_FREE_ON_TRIAL = {
-    FailureKind.TRANSIENT: FREE_TRIAL_LOSSES,
-    FailureKind.RUNTIME_LOST: FREE_TRIAL_LOSSES,
-    FailureKind.PERMANENT: SECOND_OPINIONS,
-}
 
 
 @dataclass(frozen=True)
@@ -49,14 +45,8 @@ class GiveUp:
     failure: Failure
 
 
-def decide(kind: FailureKind, code: str, message: str, task: Task, *, is_on_trial: bool = False) -> RetryAfter | GiveUp:
-    """The decision for a run of `task` that ended with this failure.
-
-    `is_on_trial`: it ran on a release whose rollout has not succeeded; what fails there is no attempt of the task's.
-    """
-    if is_on_trial and task.losses < _FREE_ON_TRIAL.get(kind, 0):
-        delay = min(RETRY_BASE * 2**task.losses, RETRY_MAX)
-        return RetryAfter(delay, spends_attempt=False, counts_loss=True)
+def decide(kind: FailureKind, code: str, message: str, task: Task) -> RetryAfter | GiveUp:
+    """The decision for a run of `task` that ended with this failure."""
     if kind is FailureKind.PERMANENT:
         return GiveUp(Failure(code, message, permanent=True))
     if kind is FailureKind.INTERRUPTED:
@@ -66,3 +56,17 @@ def decide(kind: FailureKind, code: str, message: str, task: Task, *, is_on_tria
         return GiveUp(Failure(code, message, permanent=False))
     delay = min(RETRY_BASE * 2 ** (task.attempt - 1), RETRY_MAX)
     return RetryAfter(delay, spends_attempt=spends, counts_loss=kind is FailureKind.RUNTIME_LOST)
+
+
+def handed_back(task: Task, *, deliveries: int) -> RetryAfter:
+    """For a run of `task` that failed on a release that is on trial: it is no word on the task, whatever it says.
+
+    Only a release that is not on trial ends it; or this one, once it has proven itself; or the task's expiry.
+    """
+    return RetryAfter(trial_delay(deliveries), spends_attempt=False, counts_loss=task.losses < MOST_TRIAL_LOSSES)
+
+
+def trial_delay(deliveries: int) -> timedelta:
+    """Until a message that a release on trial could not work off is delivered again; `deliveries`: so far."""
+    doubled: timedelta = RETRY_BASE * 2 ** min(deliveries - 1, 10)
+    return min(doubled, TRIAL_RETRY_MAX)

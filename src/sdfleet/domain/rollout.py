@@ -116,14 +116,6 @@ def is_baking(current: Rollout | None) -> bool:
     return current is not None and current.phase.is_bake
 
 
-def is_on_trial(current: Rollout | None, version: str) -> bool:
-    """Whether an instance of the release `version` is still to prove itself: its rollout has not succeeded.
-
-    One that was turned back never will; its last instances may have tasks in hand for a while.
-    """
-    return current is not None and current.target.version == version and current.phase is not Phase.SUCCEEDED
-
-
 def canary_size(percentage: int, capacity: int) -> int:
     """Instances of the new release during the canary's bake."""
     return math.ceil(capacity * percentage / 100)
@@ -136,6 +128,10 @@ class DeploymentStatus(StrEnum):
     IN_PROGRESS = "in-progress"
     ROLLING_BACK = "rolling-back"
     FAILED = "failed"
+
+
+#: Nothing else changes the fleet meanwhile: no other rollout, no stack.
+UNDER_WAY = frozenset({DeploymentStatus.IN_PROGRESS, DeploymentStatus.ROLLING_BACK})
 
 
 @dataclass(frozen=True)

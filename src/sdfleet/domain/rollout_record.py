@@ -30,6 +30,16 @@ class RolloutHistory:
             return replace(self, current=rollout)
         return replace(self, current=rollout, past=(self.current, *self.past)[:LONGEST_HISTORY])
 
+    def is_on_trial(self, version: str) -> bool:
+        """Whether an instance of the release `version` is still to prove itself: its last rollout has not succeeded.
+
+        One that was turned back never will; its last instances may have tasks in hand for a while. The release that a
+        fleet began with has had none.
+        """
+        rollouts = (self.current, *self.past) if self.current else ()
+        last = next((one for one in rollouts if one.target.version == version), None)
+        return last is not None and last.phase is not Phase.SUCCEEDED
+
 
 def to_json(rollout: Rollout) -> dict[str, Any]:
     fields = asdict(rollout)

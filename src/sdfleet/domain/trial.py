@@ -25,7 +25,7 @@ class Runs:
 
     #: That made their pictures.
     good: int = 0
-    #: That the runtime failed, whatever became of their tasks.
+    #: That failed, or could not be begun, whatever became of their tasks.
     bad: int = 0
 
     @property

@@ -29,7 +29,7 @@ def ended(task: Task, deployment_id: str, *, release: str | None = None) -> None
 
 
 def try_failed(task: Task, deployment_id: str, *, release: str | None) -> None:
-    """The runtime failed a run, whatever becomes of the task."""
+    """A run failed, or an instance could not begin it; whatever becomes of the task."""
     metrics.count(names.TRIES_FAILED, _of_fleet(task, deployment_id), also_by=_by_release(release))
 
 
