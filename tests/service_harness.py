@@ -16,12 +16,14 @@ from sdfleet.environment import DeploymentEnvironment
 from sdfleet.errors import ServiceUnavailable
 from sdfleet.memory.artifact_store import MemoryArtifactStore
 from sdfleet.memory.clock import FakeClock
+from sdfleet.memory.content_items import MemoryContentItems
 from sdfleet.memory.task_queue import MemoryTaskQueue
 from sdfleet.memory.task_store import MemoryTaskStore
 from sdfleet.memory.topic import MemoryTopic
 from sdfleet.memory.waiting_room import MemoryWaitingRoom
 from sdfleet_lambdas import api
 from sdfleet_lambdas.composition import Services
+from sdfleet_lambdas.inbox import Inbox
 from sdfleet_lambdas.model_catalog import ModelCatalog
 
 EVENTS = Path(__file__).parent / "lambdas" / "events"
@@ -72,11 +74,13 @@ class Harness:
         self.meanwhile: Callable[[], None] = lambda: None
         self.tasks = MemoryTaskStore(self.clock)
         self.queues = {runtime.name: MemoryTaskQueue(self.clock) for runtime in self.deployment.runtimes}
+        self.content_items = MemoryContentItems(self.clock)
         self.waiting_room = MemoryWaitingRoom(self.waiting_cap)
         self.services = Services(
             deployment=self.deployment,
             tasks=self.tasks,
             artifacts=self.artifacts,
+            inbox=Inbox(self.content_items, self.artifacts, self.deployment.inbox_bucket),
             requests=self.requests,
             results=self.results,
             queues=self.queues,
@@ -218,7 +222,7 @@ def fuse_submission(harness: Harness, fuse: Fuse) -> None:
     """Every effect of a submission, in its order, may fail before or after it happened."""
     services = harness.services
     harness.rewire(
-        artifacts=Fused(services.artifacts, fuse, "put"),
+        inbox=Fused(services.inbox, fuse, "put"),
         tasks=Fused(services.tasks, fuse, "create", "save"),
         requests=Fused(services.requests, fuse, "publish"),
     )

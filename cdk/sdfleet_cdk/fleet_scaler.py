@@ -20,6 +20,7 @@ from sdfleet_cdk.group_permissions import group_permission, launch_permissions
 from sdfleet_cdk.handlers import Handler, HandlerCode
 from sdfleet_cdk.permissions import Permission
 from sdfleet_cdk.runtime_fleet import RuntimeFleet
+from sdfleet_cdk.table_permission import record_permission
 
 #: It stays 65 s, and a look at a few fleets takes a second or two.
 _TIMEOUT = timedelta(seconds=90)
@@ -85,11 +86,7 @@ class FleetScaler(Construct):
                     ("sqs:GetQueueAttributes",),
                     tuple(deployment.fleet_queues[fleet.runtime.name].queue.queue_arn for fleet in fleets),
                 ),
-                Permission(
-                    "Remember",
-                    ("dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem"),
-                    (deployment.table.table_arn,),
-                ),
+                record_permission("Remember", deployment.table, "GetItem", "BatchGetItem", "PutItem"),
                 Permission(
                     "SwitchSchedule",
                     ("events:EnableRule", "events:DisableRule"),

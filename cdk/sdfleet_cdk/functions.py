@@ -16,6 +16,7 @@ from sdfleet_cdk.fleet_scaler import ScalerWake
 from sdfleet_cdk.handlers import Handler, HandlerCode, queue_permission
 from sdfleet_cdk.permissions import Permission
 from sdfleet_cdk.queueing import CONSUMER_TIMEOUT
+from sdfleet_cdk.table_permission import content_permission, record_permission
 
 #: API Gateway's own limit (quotas); a wait ends after 25 s.
 API_TIMEOUT = timedelta(seconds=29)
@@ -74,7 +75,7 @@ def _wake(deployment: DeploymentContext, wake: ScalerWake | None) -> tuple[Permi
     if wake is None:
         return ()
     return (
-        Permission("MarkWake", ("dynamodb:UpdateItem",), (deployment.table.table_arn,)),
+        record_permission("MarkWake", deployment.table, "UpdateItem"),
         Permission("Wake", ("sns:Publish",), (wake.topic.topic_arn,)),
     )
 
@@ -87,7 +88,9 @@ def _api(deployment: DeploymentContext) -> HandlerCode:
         timeout=API_TIMEOUT,
         permissions=(
             # UpdateItem: the waiting room.
-            _records(deployment, "GetItem", "PutItem", "UpdateItem"),
+            record_permission("Records", deployment.table, "GetItem", "PutItem", "UpdateItem"),
+            # GetItem: GET /task answers with the request.
+            content_permission("Contents", deployment.table, "GetItem", "PutItem"),
             _publish(deployment, requests=True),
             _objects(
                 "PutContents",
@@ -117,7 +120,8 @@ def _submission(deployment: DeploymentContext) -> HandlerCode:
         timeout=CONSUMER_TIMEOUT,
         permissions=(
             queue_permission([deployment.submissions.queue.queue_arn]),
-            _records(deployment, "GetItem", "PutItem"),
+            record_permission("Records", deployment.table, "GetItem", "PutItem"),
+            content_permission("Contents", deployment.table, "PutItem"),
             _publish(deployment, requests=True),
             _objects(
                 "PutContents",
@@ -147,7 +151,8 @@ def _sweeper(deployment: DeploymentContext) -> HandlerCode:
         memory=_MEMORY,
         timeout=_SWEEP_TIMEOUT,
         permissions=(
-            _records(deployment, "GetItem", "PutItem"),
+            record_permission("Records", deployment.table, "GetItem", "PutItem"),
+            content_permission("Contents", deployment.table, "GetItem"),
             Permission("FindDueRecords", ("dynamodb:Query",), (index,)),
             _publish(deployment, requests=True),
             _objects(
@@ -173,7 +178,7 @@ def _dead_letters(deployment: DeploymentContext) -> HandlerCode:
         permissions=(
             queue_permission(dead),
             Permission("SendBack", ("sqs:SendMessage",), tuple(fleet.queue.queue_arn for fleet in fleets)),
-            _records(deployment, "GetItem", "PutItem"),
+            record_permission("Records", deployment.table, "GetItem", "PutItem"),
             _publish(deployment, requests=False),
             _objects(
                 "KeepLetters",
@@ -185,10 +190,6 @@ def _dead_letters(deployment: DeploymentContext) -> HandlerCode:
             _link_permission(deployment),
         ),
     )
-
-
-def _records(deployment: DeploymentContext, *actions: str) -> Permission:
-    return Permission("Records", tuple(f"dynamodb:{action}" for action in actions), (deployment.table.table_arn,))
 
 
 def _publish(deployment: DeploymentContext, *, requests: bool) -> Permission:

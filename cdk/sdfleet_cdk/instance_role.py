@@ -15,6 +15,7 @@ from sdfleet.domain import names
 from sdfleet_cdk.context import DeploymentContext
 from sdfleet_cdk.group_permissions import group_permission
 from sdfleet_cdk.permissions import Permission, process_role
+from sdfleet_cdk.table_permission import record_permission
 
 _ECR = re.compile(r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<name>[^:@]+)")
 
@@ -53,9 +54,8 @@ class InstanceRole(Construct):
             ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"),
             (context.fleet_queues[self._runtime.name].queue.queue_arn,),
         )
-        yield Permission(
-            "Records", ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"), (context.table.table_arn,)
-        )
+        # Not the contents: messages have those that the table keeps.
+        yield record_permission("Records", context.table, "GetItem", "PutItem", "UpdateItem")
         yield Permission("Notices", ("sns:Publish",), (context.result_topic.topic_arn,))
         yield group_permission(
             self,

@@ -17,6 +17,7 @@ from sdfleet_cdk.group_permissions import group_permission, launch_permissions
 from sdfleet_cdk.handlers import Handler, HandlerCode
 from sdfleet_cdk.permissions import Permission
 from sdfleet_cdk.runtime_fleet import RuntimeFleet
+from sdfleet_cdk.table_permission import record_permission
 
 #: A handful of calls for each of a few fleets, each repeated at worst.
 _TIMEOUT = timedelta(minutes=1)
@@ -82,7 +83,7 @@ class RolloutRecorder(Construct):
                     ),
                 ),
                 *launch_permissions([fleet.instance_role.role.role_arn for fleet in fleets]),
-                Permission("KeepRecord", ("dynamodb:GetItem", "dynamodb:PutItem"), (deployment.table.table_arn,)),
+                record_permission("KeepRecord", deployment.table, "GetItem", "PutItem"),
                 Permission(
                     "ShowRelease",
                     ("ssm:GetParameter", "ssm:PutParameter"),

@@ -11,6 +11,7 @@ from sdfleet.environment import SpotPriceEnvironment
 from sdfleet_cdk.context import DeploymentContext
 from sdfleet_cdk.handlers import Handler, HandlerCode
 from sdfleet_cdk.permissions import Permission
+from sdfleet_cdk.table_permission import record_permission
 
 #: Pages of a day's prices for forty types, with the calls' repetitions.
 _TIMEOUT = timedelta(minutes=2)
@@ -41,7 +42,7 @@ class SpotRecorder(Construct):
                     ("*",),
                     reason="The call has no resources to name (Service Authorization Reference).",
                 ),
-                Permission("KeepPrices", ("dynamodb:GetItem", "dynamodb:PutItem"), (deployment.table.table_arn,)),
+                record_permission("KeepPrices", deployment.table, "GetItem", "PutItem"),
             ),
         )
         self.handler = Handler(self, "SpotPrices", code=code, config=deployment.config, region=deployment.region)

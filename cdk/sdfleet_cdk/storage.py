@@ -24,6 +24,8 @@ DUE_AT = "due_at"
 
 #: Contents and uploads are read as long as the record lives that names them; S3 deletes once a day.
 CONTENT_LIFETIME = RECORD_LIFETIME + timedelta(days=1)
+#: A mistake is noticed within days; and for so long after their end contents could be had back, prompts included.
+RECOVERY_DAYS = 7
 #: Somebody has to find the time to look at them.
 DEAD_LETTER_LIFETIME = timedelta(days=90)
 #: A build takes an hour.
@@ -65,7 +67,7 @@ def _task_table(scope: Construct, name: str) -> dynamodb.Table:
         billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
         time_to_live_attribute=TTL_ATTRIBUTE,
         point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
-            point_in_time_recovery_enabled=True
+            point_in_time_recovery_enabled=True, recovery_period_in_days=RECOVERY_DAYS
         ),
         # Only buckets stay when a deployment goes. DynamoDB keeps a backup of a table with point-in-time recovery for
         # 35 days (Developer Guide, "Deleting a table with point-in-time recovery enabled").

@@ -87,7 +87,8 @@ def _proposed(checked: CheckedSubmission, services: Services) -> Task:
         run=run,
         runtime=runtime.name,
         fingerprint=fingerprint(submission, runtime.name),
-        content_location=names.s3_url(services.deployment.inbox_bucket, names.inbox_key(task_id, run)),
+        # Known once the content lies there.
+        content_location="",
         now=services.clock.now(),
         timeout=runtime.timeout,
         max_attempts=runtime.max_attempts,
@@ -134,8 +135,8 @@ def _create(
         # A direct message's own object may be smaller than what we make of it.
         limit = messages.MAX_CONTENT_BYTES // 1024 // 1024
         raise InvalidRequest((FieldError("content", f"must be at most {limit} MiB as JSON; send pictures as links"),))
-    services.artifacts.put(proposed.content_location, body, content_type="application/json")
-    return services.tasks.create(proposed, replacing=former, idempotency_key=idempotency_key, now=services.clock.now())
+    task = replace(proposed, content_location=services.inbox.put(proposed, body))
+    return services.tasks.create(task, replacing=former, idempotency_key=idempotency_key, now=services.clock.now())
 
 
 def _published(task: Task, content: JsonObject, services: Services) -> Task:

@@ -12,6 +12,7 @@ from functools import cache
 
 from sdfleet.aws.clients import Clients
 from sdfleet.aws.clock import SystemClock
+from sdfleet.aws.content_items import DynamoContentItems
 from sdfleet.aws.scaler_table import DynamoScalerStore
 from sdfleet.aws.signed_links import artifact_store
 from sdfleet.aws.task_queue import SqsTaskQueue
@@ -22,6 +23,7 @@ from sdfleet.environment import DeploymentEnvironment, HandlerEnvironment
 from sdfleet.ports import ArtifactStore, Clock, TaskQueue, TaskStore, Topic, WaitingRoom
 from sdfleet.telemetry import logs
 from sdfleet_lambdas.building import ONE_AT_A_TIME
+from sdfleet_lambdas.inbox import Inbox
 from sdfleet_lambdas.model_catalog import ModelCatalog
 from sdfleet_lambdas.wake import FleetWaker
 
@@ -37,6 +39,8 @@ class Services:
     deployment: DeploymentEnvironment
     tasks: TaskStore
     artifacts: ArtifactStore
+    #: Contents of accepted tasks.
+    inbox: Inbox
     #: Where accepted tasks go out.
     requests: Topic
     #: Where notices go out.
@@ -71,6 +75,7 @@ def build(environ: Mapping[str, str]) -> Services:
         deployment=deployment,
         tasks=DynamoTaskStore(clients.dynamodb, deployment.table_name),
         artifacts=artifacts,
+        inbox=Inbox(DynamoContentItems(clients.dynamodb, deployment.table_name), artifacts, deployment.inbox_bucket),
         requests=SnsTopic(clients.sns, deployment.request_topic_arn),
         results=SnsTopic(clients.sns, deployment.result_topic_arn),
         queues={runtime.name: SqsTaskQueue(clients.sqs, runtime.queue_url) for runtime in deployment.runtimes},

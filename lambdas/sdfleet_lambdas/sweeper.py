@@ -24,9 +24,7 @@ log = logs.get_logger(__name__)
 MAX_RECORDS = 100
 TIME_LIMIT = timedelta(seconds=45)
 
-CONTENT_LOST = Failure(
-    "content_lost", "The task's content is no longer in the inbox bucket. Send the task again.", permanent=True
-)
+CONTENT_LOST = Failure("content_lost", "The task's content is no longer kept. Send the task again.", permanent=True)
 
 
 class Outcome(StrEnum):
@@ -89,7 +87,7 @@ def _mend(task_id: str, services: Services) -> Outcome:
     if task.expires_at <= now:
         return _end(task, services)
     try:
-        content = json.loads(services.artifacts.get(task.content_location, max_bytes=messages.MAX_CONTENT_BYTES))
+        content = json.loads(services.inbox.get(task, max_bytes=messages.MAX_CONTENT_BYTES))
     except ObjectNotFound:
         return _end(task, services, CONTENT_LOST)
     publish(task, content, services)

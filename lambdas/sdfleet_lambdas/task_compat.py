@@ -56,6 +56,6 @@ def show(request: Request, services: Services, _parameters: Mapping[str, str]) -
 
 def _payload(task: Task, services: Services) -> str:
     try:
-        return services.artifacts.get(task.content_location, max_bytes=_MAX_ECHOED_BYTES).decode()
+        return services.inbox.get(task, max_bytes=_MAX_ECHOED_BYTES).decode()
     except (ObjectNotFound, PayloadTooLarge):
         return _NOT_ECHOED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from sdfleet.domain import transitions
+from sdfleet.domain import names, transitions
 from sdfleet.domain.task import JsonObject
 from sdfleet.domain.wire import messages
 from sdfleet.domain.wire.reader import parse_object
@@ -79,6 +79,9 @@ class Attempts:
         try:
             # Where our own record says: a message could name another task's content, or another bucket.
             location = run.record.task.content_location
+            if location == names.CONTENT_IN_TABLE:
+                # So small that every message of ours has it: this one is not ours.
+                raise ObjectNotFound("The content is in the table, which instances do not read contents from.")
             body = await offload(self._artifacts.get, location, max_bytes=messages.MAX_CONTENT_BYTES)
             return await offload(parse_object, body)
         except (ObjectNotFound, PayloadTooLarge, InvalidRequest) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,9 @@ from service_harness import Fuse, Harness, a_request, fuse_submission
 STEPS = range(8)
 AFTER_RECORD = 3
 
+#: Kept as an item of the table; as an object, and still inside the message; as an object that the message names.
+CONTENTS = ({"prompt": "A dog"}, {"prompt": "A dog " * 20_000}, {"prompt": "A dog " * 50_000})
+
 
 class Killed(BaseException):
     """The process ended."""
@@ -27,7 +31,8 @@ class Killed(BaseException):
 class Whole:
     """The handlers and one instance, on the same records, objects and topics."""
 
-    def __init__(self, runtime: ScriptedRuntime | None = None) -> None:
+    def __init__(self, runtime: ScriptedRuntime | None = None, *, content: dict[str, Any] | None = None) -> None:
+        self.content = content
         self.service = Harness()
         self.instance = Instance(runtime, clock=self.service.clock)
         self.instance.artifacts = self.service.artifacts
@@ -41,11 +46,11 @@ class Whole:
         services = self.service.services
         fuse_submission(self.service, Fuse(at=at, error=Killed()))
         with pytest.raises(Killed):
-            self.service.post(a_request(), **headers)
+            self.service.post(a_request(self.content), **headers)
         self.service.services = services
 
     def submit_again(self, **headers: str) -> None:
-        assert self.service.post(a_request(), **headers).status == 200
+        assert self.service.post(a_request(self.content), **headers).status == 200
 
     def sweep(self) -> None:
         self.service.clock.advance(timedelta(minutes=2))
@@ -82,19 +87,23 @@ def repeat_twice(whole: Whole) -> None:
     whole.submit_again()
 
 
+@pytest.mark.parametrize("content", CONTENTS, ids=["item", "object", "location"])
 @pytest.mark.parametrize("complete", [repeat, sweep_and_repeat, repeat_and_sweep, repeat_twice])
 @pytest.mark.parametrize("at", STEPS)
-async def test_a_cut_submission_is_run_once(at: int, complete: Callable[[Whole], None]) -> None:
-    whole = Whole()
+async def test_a_cut_submission_is_run_once(
+    at: int, complete: Callable[[Whole], None], content: dict[str, Any]
+) -> None:
+    whole = Whole(content=content)
     whole.submit_cut_off(at)
     complete(whole)
     await whole.run_everything()
     whole.assert_run_once()
 
 
+@pytest.mark.parametrize("content", CONTENTS, ids=["item", "object", "location"])
 @pytest.mark.parametrize("at", range(AFTER_RECORD, len(STEPS)))
-async def test_the_sweeper_alone_completes_what_has_a_record(at: int) -> None:
-    whole = Whole()
+async def test_the_sweeper_alone_completes_what_has_a_record(at: int, content: dict[str, Any]) -> None:
+    whole = Whole(content=content)
     whole.submit_cut_off(at)
     whole.sweep()
     await whole.run_everything()

@@ -16,6 +16,7 @@ from builders import NOON
 from sdfleet.aws.artifact_store import S3ArtifactStore
 from sdfleet.aws.callback_secret import SsmCallbackSecret
 from sdfleet.aws.clients import Clients
+from sdfleet.aws.content_items import DynamoContentItems
 from sdfleet.aws.release_store import SsmReleaseStore
 from sdfleet.aws.rollout_table import DynamoRollouts
 from sdfleet.aws.spot_table import DynamoSpotPrices
@@ -27,13 +28,14 @@ from sdfleet.fleet_ports import ReleaseStore, RolloutStore, SpotPrices
 from sdfleet.memory.artifact_store import MemoryArtifactStore
 from sdfleet.memory.callback_secret import MemoryCallbackSecret
 from sdfleet.memory.clock import FakeClock
+from sdfleet.memory.content_items import MemoryContentItems
 from sdfleet.memory.release_store import MemoryReleaseStore
 from sdfleet.memory.rollouts import MemoryRollouts
 from sdfleet.memory.spot_prices import MemorySpotPrices
 from sdfleet.memory.task_queue import MemoryTaskQueue
 from sdfleet.memory.task_store import MemoryTaskStore
 from sdfleet.memory.waiting_room import MemoryWaitingRoom
-from sdfleet.ports import ArtifactStore, CallbackSecret, TaskQueue, TaskStore, WaitingRoom
+from sdfleet.ports import ArtifactStore, CallbackSecret, ContentItems, TaskQueue, TaskStore, WaitingRoom
 
 BUCKET = "contract-objects"
 CAP = 2
@@ -125,6 +127,13 @@ def store(request: pytest.FixtureRequest, clock: FakeClock) -> TaskStore:
 @on_both
 def objects(request: pytest.FixtureRequest) -> ArtifactStore:
     return MemoryArtifactStore() if request.param == "memory" else S3ArtifactStore(_clients(request).s3)
+
+
+@on_both
+def content_items(request: pytest.FixtureRequest, clock: FakeClock) -> ContentItems:
+    if request.param == "memory":
+        return MemoryContentItems(clock)
+    return DynamoContentItems(_clients(request).dynamodb, request.getfixturevalue("table_name"), clock=clock)
 
 
 @on_both

@@ -172,7 +172,7 @@ QUEUE = "https://sqs.us-east-1.amazonaws.com/0/queue"
             "dynamodb",
             lambda dynamodb: dynamodb.put_item(
                 TableName="t",
-                Item={"pk": {"S": "ä☃"}, "on": {"BOOL": True}, "n": {"N": "1.5"}},
+                Item={"pk": {"S": "ä☃"}, "on": {"BOOL": True}, "n": {"N": "1.5"}, "b": {"B": b"\x00\xff"}},
                 ConditionExpression="#run = :run",
                 ExpressionAttributeNames={"#run": "run"},
                 ExpressionAttributeValues={":run": {"S": "r"}},

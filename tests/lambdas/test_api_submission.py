@@ -21,7 +21,7 @@ def ended(task: Task) -> Task:
 
 
 def inbox_content(harness: Harness, task_id: str = "test-t2i") -> Any:
-    return json.loads(harness.artifacts.get(harness.task(task_id).content_location, max_bytes=10**7))
+    return json.loads(harness.services.inbox.get(harness.task(task_id), max_bytes=10**7))
 
 
 def test_an_accepted_task_is_recorded_published_and_marked(harness: Harness) -> None:
@@ -35,7 +35,7 @@ def test_an_accepted_task_is_recorded_published_and_marked(harness: Harness) -> 
     assert task.context == {"abc": 123}
 
 
-def test_the_content_lies_in_the_inbox_bucket(harness: Harness) -> None:
+def test_the_content_is_kept_beside_the_record(harness: Harness) -> None:
     harness.submit()
     assert inbox_content(harness)["prompt"] == "A dog"
 

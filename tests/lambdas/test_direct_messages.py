@@ -198,7 +198,7 @@ def test_a_large_message_names_its_content_in_the_inbox_bucket(harness: Harness)
 
     send(harness, {"metadata": metadata, "content_location": url})
 
-    stored = harness.artifacts.get(harness.task().content_location, max_bytes=1000)
+    stored = harness.services.inbox.get(harness.task(), max_bytes=1000)
     assert json.loads(stored) == {"prompt": "A dog"}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -21,11 +22,11 @@ class Killed(BaseException):
     """The process ended."""
 
 
-def submit_cut_off(harness: Harness, at: int, **headers: str) -> None:
+def submit_cut_off(harness: Harness, at: int, content: dict[str, Any] | None = None, **headers: str) -> None:
     services = harness.services
     fuse_submission(harness, Fuse(at=at, error=Killed()))
     with pytest.raises(Killed):
-        harness.post(a_request(), **headers)
+        harness.post(a_request(content), **headers)
     harness.services = services
 
 
@@ -58,10 +59,11 @@ def test_a_repeated_request_with_its_key_completes_it_as_one_run(at: int) -> Non
     assert harness.published_runs() == {harness.task().run}
 
 
+@pytest.mark.parametrize("content", [{"prompt": "A dog"}, {"prompt": "x" * 300_000}], ids=["item", "object"])
 @pytest.mark.parametrize("at", STEPS)
-def test_the_sweeper_completes_it_as_one_run(at: int) -> None:
+def test_the_sweeper_completes_it_as_one_run(at: int, content: dict[str, Any]) -> None:
     harness = Harness()
-    submit_cut_off(harness, at)
+    submit_cut_off(harness, at, content)
     harness.clock.advance(timedelta(minutes=2))
 
     sweeper.handle({}, harness.services)

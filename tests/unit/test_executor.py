@@ -74,6 +74,18 @@ async def test_content_by_location_is_read_from_the_inbox() -> None:
     assert harness.runtime.jobs[0].content == {"prompt": "from the inbox"}
 
 
+async def test_a_message_without_the_content_that_the_table_keeps_ends_its_task() -> None:
+    harness = Harness()
+    task = harness.submit(content_location=names.CONTENT_IN_TABLE)
+    harness.queue = type(harness.queue)(harness.clock)
+    metadata = {"id": task.id, "run": task.run}
+    harness.queue.send(json.dumps({"metadata": metadata, "content_location": task.content_location}))
+    harness.build()
+    await harness.run_next()
+    assert harness.notices()[0]["error"]["code"] == "content_unavailable"
+    assert harness.runtime.jobs == []
+
+
 async def test_a_permanent_failure_ends_the_task_at_once_with_one_notice() -> None:
     harness = Harness(ScriptedRuntime(fails_permanently))
     harness.submit()

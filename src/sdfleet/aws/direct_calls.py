@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -123,11 +124,31 @@ def _json_forms(client: Any, *methods: str) -> dict[str, _Form]:
             "x-amz-target": f"{model['targetPrefix']}.{operation}",
         }
         return _Form(
-            write=lambda arguments: _Request("POST", url, headers, json.dumps(arguments).encode()),
-            read=lambda answer: json.loads(answer.body) if answer.body else {},
+            write=lambda arguments: _Request("POST", url, headers, json.dumps(arguments, default=_base64).encode()),
+            read=_json_answer,
         )
 
     return {method: form(client.meta.method_to_api_mapping[method]) for method in methods}
+
+
+def _base64(value: Any) -> str:
+    """DynamoDB's bytes; JSON has none."""
+    if not isinstance(value, bytes):
+        raise TypeError(f"{type(value).__name__} is no value of a call")
+    return b64encode(value).decode()
+
+
+def _json_answer(answer: Success) -> dict[str, Any]:
+    if not answer.body:
+        return {}
+    # The hook is called for every value: only where there are bytes.
+    values: dict[str, Any] = json.loads(answer.body, object_hook=_with_bytes if b'"B":' in answer.body else None)
+    return values
+
+
+def _with_bytes(value: dict[str, Any]) -> dict[str, Any]:
+    encoded = value.get("B")
+    return {"B": b64decode(encoded)} if isinstance(encoded, str) and len(value) == 1 else value
 
 
 def _publish_form(client: Any) -> dict[str, _Form]:

@@ -65,6 +65,11 @@ INBOX_PREFIX = "inbox/"
 DEAD_LETTER_PREFIX = "dead-letters/"
 BUILD_SOURCE_PREFIX = "build-sources/"
 
+#: Stands in a record for the place of a content that is an item of the table.
+CONTENT_IN_TABLE = "table"
+#: Begins the table keys of contents: what may read records need not read these.
+CONTENT_KEY_PREFIX = "content/"
+
 TASK_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 RUNTIME_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
@@ -99,7 +104,7 @@ def output_key(prefix: str, task_id: str, run: str) -> str:
 
 
 def inbox_key(task_id: str, run: str) -> str:
-    """Key of a submission's content in the inbox bucket."""
+    """Key in the inbox bucket of a submission's content that is too large for an item of the table."""
     return f"{INBOX_PREFIX}{task_id}/{run}.json"
 
 
@@ -195,6 +200,11 @@ def rollouts_key(runtime: str) -> str:
 def scaler_key(runtime: str) -> str:
     """Table key of what the fast scaler remembers of a fleet."""
     return f"scaler/{runtime}"
+
+
+def content_key(task_id: str, run: str) -> str:
+    """Table key of an accepted content that is small enough for an item."""
+    return f"{CONTENT_KEY_PREFIX}{task_id}/{run}"
 
 
 def instance_key(instance_id: str) -> str:

@@ -142,7 +142,7 @@ class Submission:
 
 @dataclass(frozen=True)
 class Task:
-    """A task's record. Content is not in it: that lives in the message and in the inbox object."""
+    """A task's record. Content is not in it: that lives in the message and in the inbox."""
 
     id: str
     #: Ours, new for each accepted submission of the id.
@@ -154,7 +154,7 @@ class Task:
     context: Any = field(repr=False)
     #: SHA-256 of the submission in canonical form: the same id with the same content is the same task.
     fingerprint: str
-    #: `s3://` URL of the content's inbox object.
+    #: `names.CONTENT_IN_TABLE`, or the `s3://` URL of the content's inbox object.
     content_location: str
     created_at: datetime
     #: Failed with a notice if it has not ended by then.
