@@ -14,6 +14,7 @@ from pathlib import Path
 from sdfleet.errors import ObjectNotFound, ServiceUnavailable
 from sdfleet.ports import ModelBucket, ModelObject
 from sdfleet.telemetry import logs
+from sdfleet_scheduler.model_settling import put_in_place, settle
 from sdfleet_scheduler.offload import offload
 from sdfleet_scheduler.runtimes.base import RuntimeFailure
 from sdfleet_scheduler.runtimes.cancellation import to_the_end
@@ -54,6 +55,11 @@ class Downloads:
         self._part_bytes = part_bytes
         #: Over all downloads, so that a second one does not double what they take.
         self._turns = asyncio.Semaphore(readers)
+        self._settling: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        """Wait until what came is on the disk; no `fetch` may be in progress."""
+        await asyncio.gather(*self._settling, return_exceptions=True)
 
     async def fetch(self, model: ModelObject, target: Path) -> None:
         """Put the model at `target`, complete, or leave nothing behind.
@@ -63,11 +69,13 @@ class Downloads:
         """
         begun = time.monotonic()
         temporary = self._incoming / f"{os.getpid()}-{uuid.uuid4().hex}.part"
+        is_whole = False
         try:
             # To its end: a thread that was left behind would make the file after it was removed.
             await to_the_end(offload(_reserve, temporary, model.size_bytes))
             await self._read_all(model, temporary)
             await to_the_end(offload(_put_in_place, temporary, target, model))
+            is_whole = True
         except ObjectNotFound as error:
             raise _unavailable(model, "changed or was taken away while it was read") from error
         except ServiceUnavailable as error:
@@ -83,7 +91,11 @@ class Downloads:
                 "limit of the model cache, or give the instance a larger disk.",
             ) from error
         finally:
-            await to_the_end(offload(temporary.unlink, missing_ok=True))
+            settling = asyncio.create_task(offload(settle, temporary, target))
+            self._settling.add(settling)
+            settling.add_done_callback(self._settling.discard)
+            if not is_whole:
+                await to_the_end(settling)
         seconds = time.monotonic() - begun
         log.info("model.fetched", key=model.key, size_bytes=model.size_bytes, seconds=round(seconds, 3))
 
@@ -108,20 +120,6 @@ class Downloads:
         async with self._turns:
             # To its end, which `stop` brings near: the place must not be given away while its thread still reads.
             await to_the_end(offload(_read_part, self._bucket, model, temporary, part, stop))
-
-
-def is_left_behind(temporary: Path) -> bool:
-    """Whether nobody is downloading into it any more: on one machine several schedulers may share a directory."""
-    pid = temporary.name.partition("-")[0]
-    if not pid.isdigit() or int(pid) == os.getpid():
-        return True
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
 
 
 def _parts(size_bytes: int, part_bytes: int) -> list[Part]:
@@ -167,15 +165,10 @@ def _write(file: int, chunk: bytes | memoryview, offset: int) -> None:
 
 
 def _put_in_place(temporary: Path, target: Path, model: ModelObject) -> None:
-    file = os.open(temporary, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
     # Now, as its last use; its content's time, by which a newer object is told from it.
     os.utime(temporary, (time.time(), model.modified_at.timestamp()))
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary.replace(target)
+    put_in_place(temporary, target)
     # ComfyUI looks into a folder again when its time has changed. The kernel's clock goes in steps of milliseconds, and
     # a look between two files of one step would never see the second.
     now = time.time_ns()

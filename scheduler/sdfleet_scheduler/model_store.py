@@ -15,7 +15,8 @@ from pathlib import Path
 from sdfleet.domain.models import DIRECTORIES, is_safe_key
 from sdfleet.ports import ModelBucket, ModelObject
 from sdfleet.telemetry import logs
-from sdfleet_scheduler.model_download import PART_BYTES, READERS, Downloads, is_left_behind
+from sdfleet_scheduler.model_download import PART_BYTES, READERS, Downloads
+from sdfleet_scheduler.model_settling import clear, identity
 from sdfleet_scheduler.offload import offload
 from sdfleet_scheduler.runtimes.base import RuntimeFailure
 
@@ -106,6 +107,7 @@ class ModelStore:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._downloads.close()
 
     @property
     def size_bytes(self) -> int:
@@ -266,8 +268,7 @@ def _is_current(path: Path, model: ModelObject) -> bool:
 
 def _scanned(directory: Path, incoming: Path) -> dict[str, _File]:
     incoming.mkdir(parents=True, exist_ok=True)
-    for left in filter(is_left_behind, incoming.iterdir()):
-        left.unlink(missing_ok=True)
+    doubtful = clear(incoming)
     files = {}
     for name in sorted({name for names in DIRECTORIES.values() for name in names}):
         # Made now, empty or not: a server that starts before the first download must know it.
@@ -276,5 +277,8 @@ def _scanned(directory: Path, incoming: Path) -> dict[str, _File]:
             key = path.relative_to(directory).as_posix()
             if path.is_file() and is_safe_key(key):
                 found = path.stat()
+                if identity(found) in doubtful:
+                    path.unlink()
+                    continue
                 files[key] = _File(found.st_size, found.st_atime)
     return files

@@ -86,6 +86,11 @@ def files(directory: Path) -> set[str]:
     return {path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file()}
 
 
+def models_in(directory: Path) -> set[str]:
+    """Every file that has come, whether it is on the disk by now or not."""
+    return {name for name in files(directory) if not name.startswith(INCOMING)}
+
+
 async def test_a_model_arrives_whole_however_many_parts_it_comes_in(tmp_path: Path) -> None:
     bucket = a_bucket(a=100)
     await use(await a_store(bucket, tmp_path), A)
@@ -253,7 +258,7 @@ async def test_the_longest_unused_is_evicted(tmp_path: Path) -> None:
     await use(store, B)
     await use(store, A)
     await use(store, C)
-    assert files(tmp_path) == {A, C}
+    assert models_in(tmp_path) == {A, C}
 
 
 async def test_last_uses_are_remembered_over_a_restart(tmp_path: Path) -> None:
@@ -263,7 +268,7 @@ async def test_last_uses_are_remembered_over_a_restart(tmp_path: Path) -> None:
     await use(first, B)
     os.utime(tmp_path / B, (1_000, (tmp_path / B).stat().st_mtime))
     await use(await a_store(bucket, tmp_path, max_bytes=20), C)
-    assert files(tmp_path) == {A, C}
+    assert models_in(tmp_path) == {A, C}
 
 
 async def test_a_model_in_use_is_never_evicted(tmp_path: Path) -> None:
@@ -271,7 +276,7 @@ async def test_a_model_in_use_is_never_evicted(tmp_path: Path) -> None:
     listed = await store.listing(max_age=timedelta(0))
     held = await store.acquire([listed[A]])
     await use(store, B)
-    assert A in files(tmp_path)
+    assert A in models_in(tmp_path)
     held.release()
     held.release()
     assert store.size_bytes <= 15
@@ -283,7 +288,7 @@ async def test_a_file_that_the_bucket_does_not_have_is_never_evicted(tmp_path: P
     store = await a_store(a_bucket(a=10, b=10), tmp_path, max_bytes=20)
     await use(store, A)
     await use(store, B)
-    assert files(tmp_path) == {"Lora/own.safetensors", B}
+    assert models_in(tmp_path) == {"Lora/own.safetensors", B}
 
 
 async def test_models_that_can_never_fit_together_are_refused_for_good(tmp_path: Path) -> None:
@@ -305,7 +310,7 @@ async def test_a_failed_acquisition_holds_nothing(tmp_path: Path) -> None:
     await use(store, C)
     bucket.put("Lora/d.safetensors", bytes(15))
     await use(store, "Lora/d.safetensors")
-    assert A not in files(tmp_path)
+    assert A not in models_in(tmp_path)
 
 
 async def test_comfyui_sees_a_new_file_because_its_folder_has_a_new_time(tmp_path: Path) -> None:
@@ -347,8 +352,10 @@ async def test_tasks_that_come_and_are_cancelled_at_random_leave_a_store_in_orde
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     assert {type(outcome) for outcome in outcomes} <= {type(None), asyncio.CancelledError}
     await store.close()
-    assert store.size_bytes == sum((tmp_path / key).stat().st_size for key in files(tmp_path)) <= 60
-    assert all((tmp_path / key).read_bytes() == content_of(key[5], listed[key].size_bytes) for key in files(tmp_path))
+    assert store.size_bytes == sum((tmp_path / key).stat().st_size for key in models_in(tmp_path)) <= 60
+    assert all(
+        (tmp_path / key).read_bytes() == content_of(key[5], listed[key].size_bytes) for key in models_in(tmp_path)
+    )
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -370,12 +377,12 @@ async def follow(requests: list[tuple[str, bool]], max_bytes: int) -> None:
         by_use: list[str] = []
         for name, ends_at_once in requests:
             key = f"Lora/{name}.safetensors"
-            before = files(directory)
+            before = models_in(directory)
             held = await store.acquire([listed[key]])
             by_use = [each for each in by_use if each != key] + [key]
             running.append((key, held))
             in_use = {each for each, _ in running}
-            present = files(directory)
+            present = models_in(directory)
             assert in_use <= present
             evicted, kept = before - present, (before & present) - in_use
             # No older one stays for which a younger one went.
@@ -383,7 +390,7 @@ async def follow(requests: list[tuple[str, bool]], max_bytes: int) -> None:
             if ends_at_once or len(running) == 3:
                 running.pop(0)[1].release()
             in_use = {each for each, _ in running}
-            present = files(directory)
+            present = models_in(directory)
             assert store.size_bytes == sum(sizes[each[5]] for each in present)
             assert store.size_bytes <= max_bytes or present == in_use
         await store.close()
