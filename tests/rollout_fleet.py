@@ -42,6 +42,8 @@ class Group:
     start: StartRefresh | None = None
     #: When the refresh may go on behind its first checkpoint; None: it has not come there.
     waits_until: datetime | None = None
+    #: That ring now, by name.
+    alarms: tuple[str, ...] = ()
 
     @property
     def active(self) -> Refresh | None:
@@ -120,6 +122,9 @@ class Group:
     def state(self) -> FleetState:
         releases = {template: version for version, template in self.versions.items()}
         return FleetState(5, self.minimum, 5, self.template, dict(Counter(releases[one] for one in self.instances)))
+
+    def ringing(self) -> Sequence[str]:
+        return self.alarms
 
     def runs(self, releases: Sequence[str], *, since: datetime, until: datetime | None = None) -> Mapping[str, Runs]:
         """A run a minute by each instance, all of them good."""

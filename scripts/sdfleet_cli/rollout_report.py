@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -33,6 +33,8 @@ class FleetReport:
     past: tuple[Rollout, ...]
     #: What each release has run since the rollout began, up to its end; None: it was not asked, or nobody could tell.
     runs: Mapping[str, Runs] | None = None
+    #: Alarms that turn rollouts back and ring now; None: nobody could tell.
+    alarms: tuple[str, ...] | None = None
 
     @property
     def shares(self) -> str:
@@ -62,6 +64,7 @@ def report(fleet: FleetRollouts, *, counts_runs: bool = True) -> FleetReport:
         rollout=rollout,
         past=fleet.history().past,
         runs=_runs(fleet, rollout) if counts_runs and rollout is not None else None,
+        alarms=_alarms(fleet),
     )
 
 
@@ -74,6 +77,13 @@ def _runs(fleet: FleetRollouts, rollout: Rollout) -> Mapping[str, Runs] | None:
         return None
 
 
+def _alarms(fleet: FleetRollouts) -> tuple[str, ...] | None:
+    try:
+        return tuple(fleet.group.ringing())
+    except DeploymentError:
+        return None
+
+
 def in_words(one: FleetReport, *, now: datetime) -> str:
     lines = [
         f"{one.runtime}: {one.deployment_status or 'unknown'}, image version {one.image_version or 'none'}"
@@ -82,8 +92,11 @@ def in_words(one: FleetReport, *, now: datetime) -> str:
     ]
     if one.rollout is not None:
         lines.append(f"  {phase_in_words(one.rollout, now=now)}")
+        lines.append(f"  {origin_in_words(one.rollout)}")
         if one.runs is not None:
             lines.append(f"  {runs_in_words(one.rollout, one.runs)}")
+    if one.alarms is not None:
+        lines.append(f"  {alarms_in_words(one.alarms)}")
     if one.past:
         rows = [_row(past) for past in one.past[:_SHOWN_HISTORY]]
         lines += [f"  {line}" for line in ("before:", *table(rows).splitlines())]
@@ -99,6 +112,8 @@ def phase_in_words(rollout: Rollout, *, now: datetime) -> str:
             share += f", waits for {rollout.wish.floor} instances in service"
         case Phase.CANARY_BAKING:
             share += f", {_left(rollout.canary_done_at, rollout.wish.bake, now)} of the canary's bake left"
+        case Phase.BAKING:
+            share += f", {_left(rollout.baking_since, rollout.wish.bake, now)} of its bake left"
         case Phase.HELD:
             share += "; promote it with scripts/promote.sh"
             if rollout.hold_ends_at is not None:
@@ -106,6 +121,16 @@ def phase_in_words(rollout: Rollout, *, now: datetime) -> str:
         case Phase.FAILED:
             share += "; the fleet is mixed: look at the instance refresh in the console, then deploy a version again"
     return f"rollout {rollout.id} {way}: {rollout.phase}{share}{reason}"
+
+
+def origin_in_words(rollout: Rollout) -> str:
+    """Who, when, why."""
+    why = f": {rollout.wish.why}" if rollout.wish.why else ""
+    return f"begun {rollout.started_at:%Y-%m-%d %H:%M} UTC by {_person(rollout.wish.by)}{why}"
+
+
+def alarms_in_words(ringing: Sequence[str]) -> str:
+    return f"alarms that ring: {', '.join(ringing)}" if ringing else "no alarm rings"
 
 
 def runs_in_words(rollout: Rollout, runs: Mapping[str, Runs]) -> str:
@@ -144,9 +169,13 @@ def _row(past: Rollout) -> tuple[str, ...]:
         f"{past.started_at:%Y-%m-%d %H:%M}",
         f"{past.former.version} -> {past.target.version}",
         str(past.phase),
-        past.wish.by.rpartition("/")[2] or past.wish.by,
-        past.reason or past.wish.why,
+        _person(past.wish.by),
+        "; ".join(words for words in (past.wish.why, past.reason) if words),
     )
+
+
+def _person(by: str) -> str:
+    return by.rpartition("/")[2] or by or "somebody"
 
 
 def _left(since: datetime | None, wait: timedelta, now: datetime) -> str:

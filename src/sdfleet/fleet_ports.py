@@ -88,6 +88,9 @@ class RolloutGroup(Protocol):
     def carry_out(self, action: Action) -> None:
         """Ask for it; nothing happens if that was done before."""
 
+    def ringing(self) -> Sequence[str]:
+        """Names of the alarms that turn rollouts back and ring now."""
+
     def runs(self, releases: Sequence[str], *, since: datetime, until: datetime | None = None) -> Mapping[str, Runs]:
         """What the instances of each release have run since then; None: up to now."""
 

@@ -84,6 +84,13 @@ def test_an_alarm_of_the_fleet_that_rings_already_does_not_keep_the_mend_away(
     assert alarms.begin_trial("1.1.0") == (FAILURES, UNREADY, DEAD_LETTERS)
 
 
+def test_the_alarms_that_ring_are_told(clients: Clients, alarms: TrialAlarms) -> None:
+    assert alarms.ringing() == ()
+    for name in (NO_INSTANCE, UNREADY):
+        clients.cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="asked")
+    assert alarms.ringing() == (UNREADY, NO_INSTANCE)
+
+
 def test_a_template_without_the_alarms_has_to_be_deployed_first(clients: Clients, alarms: TrialAlarms) -> None:
     alarms.check()
     clients.cloudwatch.delete_alarms(AlarmNames=[UNREADY])

@@ -215,6 +215,48 @@ def test_the_status_for_programs_has_states_shares_and_history(fleets: Fleets) -
     assert (comfy["rollout"], comfy["runs"]) == (None, None)
 
 
+def test_the_status_tells_who_began_it_when_and_why(fleets: Fleets) -> None:
+    sdfleet(
+        "deploy-new-version", "local", "1.1.0", "--runtime", "sd", "--yes", "--wait", "--bake", "0s", "--why", "new"
+    )
+    sdfleet("rollback", "local", "--runtime", "sd", "--yes", "--why", "too slow")
+    status = sdfleet("check-deployment-status", "local", "--runtime", "sd").output
+
+    assert "begun 2026-11-02 12:" in status
+    assert "UTC by ada: too slow" in status
+    (before,) = [line for line in status.splitlines() if "1.0.0 -> 1.1.0" in line]
+    assert ("ada" in before, before.split()[-1]) == (True, "new")
+
+
+def test_the_history_of_a_rollout_that_was_turned_back_keeps_its_reason_beside_its_wish(fleets: Fleets) -> None:
+    sdfleet("deploy-new-version", "local", "1.1.0", "--runtime", "sd", "--yes", "--why", "new")
+    sdfleet("rollback", "local", "--runtime", "sd", "--yes", "--wait")
+    sdfleet("deploy-new-version", "local", "1.1.0", "--runtime", "sd", "--yes")
+
+    status = sdfleet("check-deployment-status", "local", "--runtime", "sd").output
+    assert "new; rolled back by arn:aws:iam::1:user/ada" in status
+
+
+def test_the_status_tells_what_is_left_of_the_last_bake(fleets: Fleets) -> None:
+    sdfleet("deploy-new-version", "local", "1.1.0", "--runtime", "sd", "--percentage", "100", "--yes")
+    outputs = [sdfleet("check-deployment-status", "local", "--runtime", "sd").output for _ in range(12)]
+
+    assert any("of its bake left" in output for output in outputs)
+
+
+@pytest.mark.parametrize(
+    ("ringing", "words"),
+    [
+        ((), "no alarm rings"),
+        (("local-sd-trial-failures", "local-sd-no-instance"), "ring: local-sd-trial-failures, local-sd-no-instance"),
+    ],
+)
+def test_the_status_tells_which_alarms_ring(fleets: Fleets, ringing: tuple[str, ...], words: str) -> None:
+    fleets.group().alarms = ringing
+
+    assert words in sdfleet("check-deployment-status", "local", "--runtime", "sd").output
+
+
 @pytest.mark.parametrize(
     ("runs", "words"),
     [

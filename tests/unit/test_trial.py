@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from builders import NOON
 from sdfleet.domain.rollout import Phase, Rollout, Target, Wish
-from sdfleet.domain.rollout_record import RolloutHistory
+from sdfleet.domain.rollout_record import RolloutHistory, from_json, to_json
 from sdfleet.domain.trial import FAILURE_FORMULA, Runs, failure_percentage
 from sdfleet.errors import ServiceUnavailable
 from sdfleet.memory.clock import FakeClock
@@ -90,6 +90,17 @@ def test_a_release_that_never_proved_itself_is_on_trial_while_the_next_one_repla
 
     again = replace(a_rollout(Phase.SUCCEEDED), id="r3")
     assert not history.followed_by(again).is_on_trial("1.1.0")
+
+
+def test_a_record_is_read_by_the_instances_of_earlier_and_later_releases() -> None:
+    rollout = replace(a_rollout(), baking_since=NOON)
+    record = to_json(rollout)
+    assert from_json(record) == rollout
+
+    of_tomorrow = {**record, "weather": "fine", "wish": {**record["wish"], "haste": 3}}
+    assert from_json(of_tomorrow) == rollout
+    del record["baking_since"], record["former_minimum"]
+    assert from_json(record) == a_rollout()
 
 
 async def test_the_record_of_the_rollouts_tells_who_is_on_trial() -> None:

@@ -14,7 +14,7 @@ from sdfleet.errors import DeploymentError, DeploymentRefused, ServiceUnavailabl
 from sdfleet_cli.commands.durations import Duration
 from sdfleet_cli.console import HELP_NAMES, ExitStatus, plain_errors
 from sdfleet_cli.fleets import find_fleets
-from sdfleet_cli.rollout_report import as_json, canary_in_words, in_words, phase_in_words, report
+from sdfleet_cli.rollout_report import alarms_in_words, as_json, canary_in_words, in_words, phase_in_words, report
 from sdfleet_lambdas.rollouts import FleetRollouts
 
 #: Between two looks at a rollout that somebody waits for.
@@ -230,9 +230,10 @@ def _look(fleet: FleetRollouts, told: dict[str, str]) -> Rollout | None:
         click.echo(f"{fleet.runtime}: {error}", err=True)
         return fleet.history().current
     if one.rollout is not None:
-        key = f"{one.rollout.phase} {one.rollout.percentage_complete} {one.shares}"
+        key = f"{one.rollout.phase} {one.rollout.percentage_complete} {one.shares} {one.alarms}"
         if told.get(one.runtime) != key:
             told[one.runtime] = key
             words = phase_in_words(one.rollout, now=datetime.now(UTC))
-            click.echo(f"{one.runtime}: {words}; instances: {one.shares}")
+            alarms = f"; {alarms_in_words(one.alarms)}" if one.alarms else ""
+            click.echo(f"{one.runtime}: {words}; instances: {one.shares}{alarms}")
     return one.rollout

@@ -93,6 +93,9 @@ class AutoScalingRolloutGroup:
             in_service=sum(one["LifecycleState"] == "InService" for one in group.get("Instances", ())),
         )
 
+    def ringing(self) -> Sequence[str]:
+        return self._alarms.ringing()
+
     def runs(self, releases: Sequence[str], *, since: datetime, until: datetime | None = None) -> Mapping[str, Runs]:
         # What is counted within this minute is of the minute.
         return self._alarms.runs(releases, since=since, until=(until or self._clock.now()) + timedelta(minutes=1))

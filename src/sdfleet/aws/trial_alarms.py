@@ -62,6 +62,11 @@ class TrialAlarms:
                 "with ./deploy.sh."
             )
 
+    def ringing(self) -> tuple[str, ...]:
+        """Those in ALARM, in the order in which they are named."""
+        states = {alarm["AlarmName"]: alarm["StateValue"] for alarm in self._described(self.names)}
+        return tuple(name for name in self.names if states.get(name) == "ALARM")
+
     def begin_trial(self, release: str) -> tuple[str, ...]:
         """Have them watch `release`; returns those that may turn its refresh back.
 

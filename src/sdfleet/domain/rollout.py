@@ -88,6 +88,8 @@ class Rollout:
     canary_done_at: datetime | None = None
     #: What the canary is of the fleet: whole instances, so often more than was wished.
     canary_percentage: int | None = None
+    #: Since when the whole fleet is watched on the new release.
+    baking_since: datetime | None = None
     ended_at: datetime | None = None
     #: Of the last observation taken in; older ones are passed over.
     observed_at: datetime | None = None

@@ -218,7 +218,7 @@ def _under_way(rollout: Rollout, refresh: Refresh, now: datetime) -> tuple[Rollo
 
 def _with_progress(rollout: Rollout, refresh: Refresh, now: datetime, *, has_canary: bool) -> Rollout:
     if refresh.status is RefreshStatus.BAKING:
-        return replace(rollout, phase=Phase.BAKING)
+        return replace(rollout, phase=Phase.BAKING, baking_since=rollout.baking_since or now)
     done = refresh.percentage_complete
     if not has_canary or done == 100 or done > (rollout.canary_percentage or 100):
         return replace(rollout, phase=Phase.ROLLING)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,7 +10,7 @@ from sdfleet.domain.rollout import Intent, Phase, Rollout, Target, Wish
 
 #: Kept of each fleet: a year of one a week.
 LONGEST_HISTORY = 52
-_TIMES = ("started_at", "canary_done_at", "ended_at", "observed_at")
+_TIMES = ("started_at", "canary_done_at", "baking_since", "ended_at", "observed_at")
 
 
 @dataclass(frozen=True)
@@ -42,25 +42,31 @@ class RolloutHistory:
 
 
 def to_json(rollout: Rollout) -> dict[str, Any]:
-    fields = asdict(rollout)
-    fields["wish"]["bake"] = rollout.wish.bake.total_seconds()
+    values = asdict(rollout)
+    values["wish"]["bake"] = rollout.wish.bake.total_seconds()
     for name in _TIMES:
-        fields[name] = fields[name] and fields[name].isoformat()
-    return fields
+        values[name] = values[name] and values[name].isoformat()
+    return values
 
 
-def from_json(fields: dict[str, Any]) -> Rollout:
-    wish = fields["wish"]
-    times = {name: fields[name] and datetime.fromisoformat(fields[name]) for name in _TIMES}
+def from_json(values: dict[str, Any]) -> Rollout:
+    """Instances of several releases read the record: what only another version knows is passed over."""
+    wish = _known(Wish, values["wish"])
+    times = {name: datetime.fromisoformat(values[name]) for name in _TIMES if values.get(name)}
     return Rollout(
         **{
-            **fields,
+            **_known(Rollout, values),
             **times,
-            "former": Target(**fields["former"]),
-            "target": Target(**fields["target"]),
+            "former": Target(**_known(Target, values["former"])),
+            "target": Target(**_known(Target, values["target"])),
             "wish": Wish(**{**wish, "bake": timedelta(seconds=wish["bake"])}),
-            "phase": Phase(fields["phase"]),
-            "intent": Intent(fields["intent"]),
-            "past_refresh_ids": tuple(fields["past_refresh_ids"]),
+            "phase": Phase(values["phase"]),
+            "intent": Intent(values["intent"]),
+            "past_refresh_ids": tuple(values["past_refresh_ids"]),
         }
     )
+
+
+def _known(kind: type, values: dict[str, Any]) -> dict[str, Any]:
+    names = {field.name for field in fields(kind)}
+    return {name: value for name, value in values.items() if name in names}
