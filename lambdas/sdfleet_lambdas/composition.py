@@ -13,12 +13,12 @@ from functools import cache
 from sdfleet.aws.clients import Clients
 from sdfleet.aws.clock import SystemClock
 from sdfleet.aws.content_items import DynamoContentItems
-from sdfleet.aws.scaler_table import DynamoScalerStore
 from sdfleet.aws.signed_links import artifact_store
 from sdfleet.aws.task_queue import SqsTaskQueue
 from sdfleet.aws.task_table import DynamoTaskStore
 from sdfleet.aws.topic import SnsTopic
 from sdfleet.aws.waiting_room import DynamoWaitingRoom
+from sdfleet.aws.wake_mark import DynamoWakeMark
 from sdfleet.environment import DeploymentEnvironment, HandlerEnvironment
 from sdfleet.ports import ArtifactStore, Clock, TaskQueue, TaskStore, Topic, WaitingRoom
 from sdfleet.telemetry import logs
@@ -95,8 +95,8 @@ def _waker(
 ) -> Callable[[str], None]:
     if handlers.wake_topic_arn is None:
         return _nobody_to_wake
-    store = DynamoScalerStore(clients.dynamodb, deployment.table_name)
-    waker = FleetWaker(store, SnsTopic(clients.sns, handlers.wake_topic_arn), clock)
+    mark = DynamoWakeMark(clients.dynamodb, deployment.table_name)
+    waker = FleetWaker(mark, SnsTopic(clients.sns, handlers.wake_topic_arn), clock)
     scaled = handlers.scaled_runtimes
     return lambda runtime: waker.wake(runtime) if not scaled or runtime in scaled else None
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sdfleet.errors import SdfleetError
-from sdfleet.fleet_ports import ScalerStore
-from sdfleet.ports import Clock, Topic
+from sdfleet.ports import Clock, Topic, WakeMark
 from sdfleet.telemetry import logs
 
 log = logs.get_logger(__name__)
@@ -19,7 +18,7 @@ ASK_EVERY = timedelta(seconds=5)
 
 @dataclass(frozen=True)
 class FleetWaker:
-    store: ScalerStore
+    store: WakeMark
     #: Whoever subscribes to it is the scaler.
     topic: Topic
     clock: Clock

@@ -180,6 +180,11 @@ class InstanceHealth(Protocol):
         """
 
 
+class WakeMark(Protocol):
+    def wake(self, runtime: str, *, now: datetime) -> bool:
+        """Mark that a task was handed in, if nobody looks within seconds; False: somebody does."""
+
+
 class WaitingRoom(Protocol):
     """Caps the requests that wait for their task's end (`Prefer: wait`)."""
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from sdfleet.aws.error_mapping import translated
 from sdfleet.aws.task_record import PARTITION_KEY, TTL_ATTRIBUTE
+from sdfleet.aws.wake_mark import DynamoWakeMark, moment_number, scaler_item_key
 from sdfleet.domain import names
 from sdfleet.domain.arrivals import Arrivals
 from sdfleet.domain.fleet_observation import ManualSetting, Surplus
-from sdfleet.domain.scaler_record import AWAKE_GRACE, BootFailures, Fallback, InstanceWork, ScalerRecord
-from sdfleet.errors import RecordConflict
+from sdfleet.domain.scaler_record import BootFailures, Fallback, InstanceWork, ScalerRecord
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -27,15 +27,16 @@ _REPORTS_KEPT = timedelta(hours=6)
 
 
 class DynamoScalerStore:
-    """`awake_until` and `called_at` stand beside the rest, for a wake is one conditional write that reads nothing."""
-
     def __init__(self, client: DynamoDBClient, table_name: str) -> None:
         self._client = client
         self._table_name = table_name
+        self._mark = DynamoWakeMark(client, table_name)
 
     def load(self, runtime: str) -> ScalerRecord:
         with translated():
-            answer = self._client.get_item(TableName=self._table_name, Key=_key(runtime), ConsistentRead=True)
+            answer = self._client.get_item(
+                TableName=self._table_name, Key=scaler_item_key(runtime), ConsistentRead=True
+            )
         item = answer.get("Item")
         if item is None:
             return ScalerRecord()
@@ -48,13 +49,13 @@ class DynamoScalerStore:
 
     def save(self, runtime: str, record: ScalerRecord) -> ScalerRecord:
         item: dict[str, Any] = {
-            **_key(runtime),
+            **scaler_item_key(runtime),
             "revision": {"N": str(record.revision + 1)},
             "state": {"S": json.dumps(_fields(record), separators=(",", ":"))},
         }
         for name, moment in (("awake_until", record.awake_until), ("called_at", record.called_at)):
             if moment is not None:
-                item[name] = _number(moment)
+                item[name] = moment_number(moment)
         with translated():
             self._client.put_item(
                 TableName=self._table_name,
@@ -67,22 +68,7 @@ class DynamoScalerStore:
         return replace(record, revision=record.revision + 1)
 
     def wake(self, runtime: str, *, now: datetime) -> bool:
-        try:
-            with translated():
-                self._client.update_item(
-                    TableName=self._table_name,
-                    Key=_key(runtime),
-                    UpdateExpression="SET called_at = :now, awake_until = :until ADD revision :one",
-                    ConditionExpression="attribute_not_exists(awake_until) OR awake_until <= :now",
-                    ExpressionAttributeValues={
-                        ":now": _number(now),
-                        ":until": _number(now + AWAKE_GRACE),
-                        ":one": {"N": "1"},
-                    },
-                )
-        except RecordConflict:
-            return False
-        return True
+        return self._mark.wake(runtime, now=now)
 
 
 class DynamoWorkReports:
@@ -94,10 +80,10 @@ class DynamoWorkReports:
         item: dict[str, Any] = {
             PARTITION_KEY: {"S": names.instance_key(work.instance_id)},
             TTL_ATTRIBUTE: {"N": str(int((work.at + _REPORTS_KEPT).timestamp()))},
-            "seen_at": _number(work.at),
+            "seen_at": moment_number(work.at),
         }
         if work.idle_since is not None:
-            item["idle_since"] = _number(work.idle_since)
+            item["idle_since"] = moment_number(work.idle_since)
         if work.task_s is not None:
             item["task_s"] = {"N": f"{work.task_s:.6g}"}
         with translated():
@@ -128,14 +114,6 @@ def _work(instance_id: str, item: Any) -> InstanceWork:
         idle_since=_moment(item, "idle_since"),
         task_s=float(item["task_s"]["N"]) if "task_s" in item else None,
     )
-
-
-def _key(runtime: str) -> dict[str, Any]:
-    return {PARTITION_KEY: {"S": names.scaler_key(runtime)}}
-
-
-def _number(moment: datetime) -> dict[str, str]:
-    return {"N": f"{moment.timestamp():.6f}"}
 
 
 def _moment(item: Any, name: str) -> datetime | None:

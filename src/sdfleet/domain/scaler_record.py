@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
-from sdfleet.domain.arrivals import Arrivals
-from sdfleet.domain.fleet_observation import ManualSetting, Surplus
+# Named here and not used: who only wakes the scaler loads neither.
+if TYPE_CHECKING:
+    from sdfleet.domain.arrivals import Arrivals
+    from sdfleet.domain.fleet_observation import ManualSetting, Surplus
 
 #: Beyond its next look a scaler counts as awake: a cold start, a throttled call. Then anybody may wake it again.
 AWAKE_GRACE = timedelta(seconds=60)
