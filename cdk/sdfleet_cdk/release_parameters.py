@@ -16,17 +16,19 @@ from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from sdfleet.domain import names
+from sdfleet.domain.rollout import DeploymentStatus
 
 #: The version of the launch template that a new fleet has: CloudFormation's first.
 FIRST_LAUNCH_TEMPLATE_VERSION = "1"
 
 IMAGE_VERSION = "image-version"
+DEPLOYMENT_STATUS = "deployment-status"
 LAUNCH_TEMPLATE_VERSION = "launch-template-version"
 _FIRST_VALUES = {
     # A container image has it as its tag until a release names another (`build-and-push-image.sh`).
     IMAGE_VERSION: names.NO_RELEASE,
     "previous-version": names.NO_RELEASE,
-    "deployment-status": "stable",
+    DEPLOYMENT_STATUS: DeploymentStatus.STABLE,
     # The state of the last rollout (architecture, section 6); no rollout yet.
     "rollout": "{}",
     LAUNCH_TEMPLATE_VERSION: FIRST_LAUNCH_TEMPLATE_VERSION,

@@ -19,6 +19,7 @@ from sdfleet_cdk.network import Network
 from sdfleet_cdk.observability import Dashboard
 from sdfleet_cdk.references import deployment_context
 from sdfleet_cdk.region import Region
+from sdfleet_cdk.rollout_guard import RolloutGuard
 from sdfleet_cdk.rollout_recorder import RolloutRecorder
 from sdfleet_cdk.runtime_fleet import RuntimeFleet
 from sdfleet_cdk.spot_recorder import SpotRecorder
@@ -62,6 +63,8 @@ class ServiceStack(cdk.Stack):
         RolloutRecorder(self, "RolloutRecorder", deployment=context, fleets=fleets)
         Alarms(self, "Alarms", config=config, has_api=config.has_api)
         Dashboard(self, "Dashboard", config=config, region=region, has_api=config.has_api)
+        guard = RolloutGuard(self, "RefusedDuringRollout", deployment_id=config.stack_name, runtimes=config.runtimes)
+        guard.protect(self)
         self._write_outputs(context, api)
 
     def _write_outputs(self, context: DeploymentContext, api: FrontApi | None) -> None:

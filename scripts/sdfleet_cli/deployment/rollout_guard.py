@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from sdfleet.aws.clients import Clients
 from sdfleet.aws.release_store import SsmReleaseStore
-from sdfleet.domain.rollout import DeploymentStatus
+from sdfleet.domain.rollout import UNDER_WAY
 from sdfleet.errors import DeploymentRefused
 from sdfleet_cli.fleets import runtimes_of
-
-_UNDER_WAY = {DeploymentStatus.IN_PROGRESS, DeploymentStatus.ROLLING_BACK}
 
 
 def refuse_during_rollout(clients: Clients, deployment_id: str) -> None:
@@ -18,7 +16,7 @@ def refuse_during_rollout(clients: Clients, deployment_id: str) -> None:
     store = SsmReleaseStore(clients.ssm, deployment_id)
     for runtime in runtimes_of(clients, deployment_id):
         status = store.read(runtime, "deployment-status")
-        if status in _UNDER_WAY:
+        if status in UNDER_WAY:
             raise DeploymentRefused(
                 f"A rollout of {runtime} is {status}; nothing is deployed meanwhile. See "
                 f"scripts/check-deployment-status.sh {deployment_id}; wait for its end, or turn it back with "
