@@ -199,6 +199,15 @@ def test_a_missing_name_is_reported_where_its_entry_begins(a_file: Path) -> None
             "1: modelsRuntime[0].type is invoke; it must be 'sdwebui', 'comfyui', 'custom' or 'test_pattern'.",
         ),
         (
+            "modelsRuntime: [{name: a, type: custom, fleet: {instanceTypes: []}}]",
+            "1: modelsRuntime[0].fleet.instanceTypes is []; it must be a list of at least 1.",
+        ),
+        # Not a list that is too short as well.
+        (
+            "modelsRuntime: [{name: a, type: custom, fleet: {instanceTypes: [g5xlarge]}}]",
+            "1: modelsRuntime[0].fleet.instanceTypes[0] is g5xlarge; it must be an instance type such as g5.xlarge.",
+        ),
+        (
             "inputs: {allowedBuckets: ['s3://a']}",
             "1: inputs.allowedBuckets[0] is s3://a; it must be a bucket's name, without s3://.",
         ),

@@ -127,6 +127,11 @@ def test_a_value_of_no_sense_is_an_error_at_its_own_line(
             "modelsRuntime[0].fleet.instanceTypes[1] is g5.xlarge, which stands in the list already; remove it",
         ),
         (
+            fleet(instanceTypes=["g6.xlarge", "g5g.xlarge"]),
+            "modelsRuntime[0].fleet.instanceTypes[1] is g5g.xlarge, an Arm machine; AWS's stock GPU AMI is for x86-64,"
+            " use others or set amiId",
+        ),
+        (
             fleet(volume={"throughput": 1000}),
             "modelsRuntime[0].fleet.volume.throughput is 1000; with these iops gp3 gives at most 750, raise iops",
         ),
@@ -201,6 +206,19 @@ def test_a_value_of_no_sense_is_an_error_at_its_own_line(
 )
 def test_what_does_not_go_together_says_what_to_do(values: dict[str, Any], problem: str) -> None:
     assert problems(values) == [problem]
+
+
+@pytest.mark.parametrize(
+    "name", ["g4dn.xlarge", "gr6.4xlarge", "g6e.xlarge", "p5en.48xlarge", "inf2.xlarge", "c7i.xlarge"]
+)
+def test_a_machine_that_the_stock_ami_runs_on_is_taken(name: str) -> None:
+    assert problems_in(fleet(instanceTypes=[name])) == []
+
+
+@pytest.mark.parametrize("name", ["a1.xlarge", "m7g.large", "c7gn.xlarge", "im4gn.large", "p6e-gb200.36xlarge"])
+def test_an_arm_machine_needs_an_ami_of_its_own(name: str) -> None:
+    assert problems_in(fleet(instanceTypes=[name]))
+    assert problems_in(fleet(instanceTypes=[name], amiId="ami-0123456789abcdef0")) == []
 
 
 def test_what_does_not_go_together_is_told_beside_what_is_wrong_by_itself() -> None:

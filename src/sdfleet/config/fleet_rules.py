@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -13,6 +14,8 @@ _IOPS_TYPES = ("gp3", "io1", "io2")
 #: MiB a second for each operation a second (EBS User Guide, gp3).
 _THROUGHPUT_PER_IOPS = 0.25
 _INCLUDED_IOPS = 3000
+#: Families with an Arm processor (EC2 User Guide, naming conventions: g after the generation, Graviton; gb: Grace).
+_ARM_FAMILY = re.compile(r"a1|[a-z]+\d+g[a-z]*|[a-z0-9]+-gb\d+.*")
 
 
 def fleet_problems(path: Path, fleet: Mapping[str, Any]) -> list[Problem]:
@@ -23,6 +26,8 @@ def fleet_problems(path: Path, fleet: Mapping[str, Any]) -> list[Problem]:
         problems += _volume_problems((*path, "volume"), volume)
     for key in ("instanceTypes", "zones"):
         problems += _repeated((*path, key), fleet.get(key))
+    if fleet.get("amiId") is None:
+        problems += _processor_problems((*path, "instanceTypes"), fleet.get("instanceTypes"))
     return problems
 
 
@@ -74,6 +79,16 @@ def _volume_problems(path: Path, volume: Mapping[str, Any]) -> list[Problem]:
             Problem((*path, "throughput"), f"is {throughput}; with these iops gp3 gives at most {most:g}, raise iops")
         )
     return problems
+
+
+def _processor_problems(path: Path, types: Any) -> list[Problem]:
+    if not isinstance(types, Sequence) or isinstance(types, str):
+        return []
+    return [
+        Problem((*path, index), f"is {one}, an Arm machine; AWS's stock GPU AMI is for x86-64, use others or set amiId")
+        for index, one in enumerate(types)
+        if isinstance(one, str) and _ARM_FAMILY.fullmatch(one.partition(".")[0])
+    ]
 
 
 def _repeated(path: Path, values: Any) -> list[Problem]:

@@ -37,6 +37,8 @@ _MEANINGS = {
     "bool_type": "true or false",
     "enum": "{expected}",
     "tuple_type": "a list",
+    "too_short": "a list of at least {min_length}",
+    "too_long": "a list of at most {max_length}",
     "dict_type": "a mapping of keys to values",
     "model_type": "a mapping of keys to values",
     "model_attributes_type": "a mapping of keys to values",
@@ -68,7 +70,7 @@ def problems_in(values: Mapping[str, Any]) -> list[Problem]:
             if details["type"] == RULES:
                 return list(details["ctx"]["problems"])
         # The model does not look at what must fit together before each value is right by itself.
-        return [*map(_problem, error.errors()), *problems_of(values)]
+        return [*map(_problem, _causes(error.errors())), *problems_of(values)]
     return []
 
 
@@ -84,6 +86,20 @@ def _lines(path: FilePath, source: Source, problems: Iterable[Problem]) -> str:
 
 def _sentence(text: str) -> str:
     return text if text.endswith("?") else f"{text}."
+
+
+def _causes(errors: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Without a list's being too short, where it is so for its wrong entries."""
+    paths = [details["loc"] for details in errors]
+    return [
+        details
+        for details in errors
+        if details["type"] != "too_short" or not any(_is_below(path, details["loc"]) for path in paths)
+    ]
+
+
+def _is_below(path: Path, above: Path) -> bool:
+    return len(path) > len(above) and path[: len(above)] == above
 
 
 def _problem(details: ErrorDetails) -> Problem:
