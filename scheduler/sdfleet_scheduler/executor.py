@@ -218,7 +218,7 @@ class Executor:
             self._health.doubt()
         elif is_on_trial:
             # What a release on trial calls a wrong request may be a part that it lacks.
-            if self._is_telling(run, failure, is_on_trial=True):
+            if self._is_telling(run, failure):
                 self._health.task_failed()
         elif run.claimed_at is None:
             return
@@ -227,16 +227,14 @@ class Executor:
         elif failure.kind is retry.FailureKind.PERMANENT:
             self._health.task_succeeded()
 
-    def _is_telling(self, run: TaskRun, failure: RuntimeFailure, *, is_on_trial: bool) -> bool:
+    def _is_telling(self, run: TaskRun, failure: RuntimeFailure) -> bool:
         """Whether it counts as a failed try of the release.
 
-        A request goes round as long as only a release on trial refuses it. What fails before the claim is as often the
-        caller's link as the release's doing, and weighs alike on both if it counts once.
+        What fails before the claim, or is refused, is as often the caller's doing: it counts once, however often it
+        goes round because a release is on trial, and so weighs alike on that and on the former one.
         """
-        if run.claimed_at is None:
-            return run.deliveries == 1
-        is_refusal = is_on_trial and failure.kind is retry.FailureKind.PERMANENT
-        return not is_refusal or run.deliveries <= retry.TELLING_REFUSALS
+        may_be_the_callers = run.claimed_at is None or failure.kind is retry.FailureKind.PERMANENT
+        return not may_be_the_callers or run.deliveries == 1
 
     async def _stopped(self, run: TaskRun, reason: StopReason) -> None:
         log.info("task.stopped", reason=reason)
@@ -262,7 +260,7 @@ class Executor:
             # It was only waiting in the server's queue: the loss is another task's.
             kind = retry.FailureKind.INTERRUPTED
         log.warning("task.try_failed", kind=kind, code=failure.code, is_on_trial=is_on_trial)
-        if kind is not retry.FailureKind.INTERRUPTED and self._is_telling(run, failure, is_on_trial=is_on_trial):
+        if kind is not retry.FailureKind.INTERRUPTED and self._is_telling(run, failure):
             self._settlement.count_failed_try(run)
         if run.claimed_at is None and kind is not retry.FailureKind.PERMANENT:
             # It never ran: an outage before the claim is no attempt, the last one least of all.

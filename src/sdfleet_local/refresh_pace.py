@@ -39,8 +39,9 @@ class Pool:
     instances: tuple[PoolInstance, ...]
     #: Launches and terminations in flight.
     transitioning: int = 0
-    #: What the instance that died at boot last said.
+    #: What the instance that died at boot last said, and when; it may have been another release's.
     last_words: str = ""
+    died_at: datetime | None = None
 
 
 @dataclass(frozen=True)

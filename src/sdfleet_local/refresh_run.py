@@ -268,7 +268,8 @@ class RefreshRun:
             return "Instances that are protected from scale in were not released in time."
         if self.record.preferences.standby == "Wait" and self._standby(pool):
             return "Instances in Standby were not returned to service in time."
-        words = f" The last that died at boot said: {pool.last_words}" if pool.last_words else ""
+        is_of_ours = pool.died_at is not None and pool.died_at >= self.record.created_at
+        words = f" The last that died at boot said: {pool.last_words}" if is_of_ours else ""
         return f"New instances did not come into service; {state.to_update} are missing.{words}"
 
     def _show(self, state: Progress) -> None:

@@ -23,12 +23,14 @@ class LaunchPause:
         self.deaths = 0
         #: What the last one said.
         self.last_words = ""
+        self.died_at: datetime | None = None
         self._template: Template | None = None
         self._ends_at: datetime | None = None
 
     def note_death(self, template: Template, last_words: str, now: datetime) -> None:
         self.deaths = self.deaths + 1 if template == self._template else 1
-        self.last_words, self._template, self._ends_at = last_words, template, None
+        self.last_words, self.died_at = last_words, now
+        self._template, self._ends_at = template, None
         if self.deaths > 1:
             pause = min(FIRST_BACKOFF * 2 ** min(self.deaths - 2, 10), LONGEST_BACKOFF)
             self._ends_at = now + pause
@@ -37,7 +39,8 @@ class LaunchPause:
     def note_service(self, template: Template) -> None:
         """An instance has come into service: its template is well."""
         if template == self._template:
-            self.deaths, self.last_words, self._template, self._ends_at = 0, "", None, None
+            self.deaths, self.last_words, self.died_at = 0, "", None
+            self._template, self._ends_at = None, None
 
     def holds(self, template: Template, now: datetime) -> bool:
         """Whether it is too early for the next. What died says nothing about another template."""

@@ -99,6 +99,7 @@ class Roster:
             instances=tuple(member.to_pool() for member in remaining),
             transitioning=pending + len(self.members) - len(remaining),
             last_words=self.pause.last_words,
+            died_at=self.pause.died_at,
         )
 
     def bury_the_dead(self, now: datetime) -> None:

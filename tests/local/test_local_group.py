@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
 from local_group_bench import SECOND, Bench
+from refresh_bench import ROLLING, RefreshBench
 from sdfleet.errors import LocalModeError
 from sdfleet_local.member import SPOT_NOTICE
+from sdfleet_local.refresh_run import PATIENCE
 
 
 def test_an_instance_is_in_service_once_it_is_ready() -> None:
@@ -44,6 +47,23 @@ def test_instances_that_die_at_boot_come_more_and_more_slowly() -> None:
     assert pauses[-1] >= 8
     assert bench.group.deaths_at_boot == len(launches)
     assert bench.group.last_words == "it hurts"
+
+
+def test_a_refresh_that_fails_quotes_what_died_in_it_and_nothing_older() -> None:
+    with_a_way_back = replace(ROLLING, auto_rollback=True)
+    bench = RefreshBench(3)
+    bench.launcher.broken.add("1.1.0")
+    bench.start(with_a_way_back)
+    bench.settle()
+    bench.pass_by(PATIENCE)
+    assert "it hurts" in bench.refresh.reason
+    bench.settle(20)
+
+    bench.sound.discard("1.2.0")
+    bench.start(with_a_way_back, version="3")
+    bench.settle()
+    bench.pass_by(PATIENCE)
+    assert bench.refresh.reason == "New instances did not come into service; 3 are missing."
 
 
 def test_an_instance_in_service_ends_the_slowness() -> None:

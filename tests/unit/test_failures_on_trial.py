@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from behaviours import fails_permanently, fails_transiently, is_lost
 from scheduler_harness import Behaviour, Harness, ScriptedRuntime, succeeds
-from sdfleet.domain.retry import MOST_TRIAL_LOSSES, TELLING_REFUSALS, TRIAL_RETRY_MAX
+from sdfleet.domain.retry import MOST_TRIAL_LOSSES, TRIAL_RETRY_MAX
 from sdfleet.domain.task import RuntimeType, Task, TaskStatus
 from sdfleet.errors import MalformedMessage
 from sdfleet.memory.clock import FakeClock
@@ -234,26 +234,27 @@ async def test_failed_tries_are_counted_with_their_release(capsys: pytest.Captur
     assert counted(capsys, "TriesFailed") == 8
 
 
-async def test_one_wrong_request_that_goes_round_tells_of_the_release_only_so_often(
-    capsys: pytest.CaptureFixture[str],
+@pytest.mark.parametrize(
+    ("behaviour", "content"), [(fails_permanently, {"prompt": "a dog"}), (succeeds, NO_SUCH_INPUT)]
+)
+@pytest.mark.parametrize("is_on_trial", [True, False])
+async def test_what_may_be_the_callers_doing_counts_once_for_either_release(
+    capsys: pytest.CaptureFixture[str], behaviour: Behaviour, content: dict[str, object], is_on_trial: bool
 ) -> None:
+    canary = Canary(behaviour)
+    canary.trial.is_on = is_on_trial
+    canary.submit(content=content)
+    for _ in range(4 if is_on_trial else 1):
+        await canary.run_when_due()
+    assert counted(capsys, "TriesFailed") == 1
+
+
+async def test_one_wrong_request_that_goes_round_stops_no_instance() -> None:
     canary = Canary(fails_permanently)
     canary.submit()
     for _ in range(8):
         await canary.run_when_due()
-    assert counted(capsys, "TriesFailed") == TELLING_REFUSALS
-
-
-@pytest.mark.parametrize("is_on_trial", [True, False])
-async def test_a_link_that_cannot_be_fetched_counts_once_for_either_release(
-    capsys: pytest.CaptureFixture[str], is_on_trial: bool
-) -> None:
-    canary = Canary()
-    canary.trial.is_on = is_on_trial
-    canary.submit(content=NO_SUCH_INPUT)
-    for _ in range(4 if is_on_trial else 1):
-        await canary.run_when_due()
-    assert counted(capsys, "TriesFailed") == 1
+    assert not canary.is_open
 
 
 Fault = Callable[[Canary], None]

@@ -17,6 +17,7 @@ from sdfleet.errors import ServiceUnavailable
 from sdfleet.memory.clock import FakeClock
 from sdfleet.memory.rollouts import MemoryRollouts
 from sdfleet_local.scaling_expressions import evaluate
+from sdfleet_scheduler.circuit_breaker import TRIPS_AT
 from sdfleet_scheduler.trial import FRESH_FOR, Trial
 
 counts = st.integers(0, 400)
@@ -24,8 +25,13 @@ few = settings(max_examples=60, deadline=None)
 
 
 def test_few_runs_are_no_rate() -> None:
-    assert failure_percentage(good=0, bad=4, all_good=96, all_bad=4) == 0
-    assert failure_percentage(good=0, bad=5, all_good=95, all_bad=5) == 100
+    assert failure_percentage(good=2, bad=2, all_good=96, all_bad=4) == 0
+    assert failure_percentage(good=3, bad=2, all_good=95, all_bad=5) == 40
+
+
+def test_an_instance_that_fails_everything_is_measured_although_it_stops_receiving() -> None:
+    assert failure_percentage(good=0, bad=TRIPS_AT, all_good=96, all_bad=TRIPS_AT) == 100
+    assert failure_percentage(good=0, bad=TRIPS_AT - 1, all_good=96, all_bad=TRIPS_AT - 1) == 0
 
 
 def test_what_callers_do_wrong_is_not_held_against_the_release() -> None:

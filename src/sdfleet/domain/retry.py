@@ -18,8 +18,6 @@ FREE_RUNTIME_LOSSES = 1
 TRIAL_RETRY_MAX = timedelta(minutes=2)
 #: So many losses of a task are a trial's at most: fewer than are free, so that a lost instance is free after it.
 MOST_TRIAL_LOSSES = FREE_LEASE_LOSSES - 1
-#: So often one request's refusal tells something of the release that is on trial; then it only goes round.
-TELLING_REFUSALS = 3
 
 
 class FailureKind(StrEnum):

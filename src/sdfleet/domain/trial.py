@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 #: One failure of two runs is no rate.
 FEWEST_RUNS = 5
+#: But so many are: after them an instance stops receiving, and its release would have no more runs to be measured by.
+FEWEST_FAILURES = 3
 #: A release fails more than the one before it if it fails at this many times its rate: what their callers do wrong
 #: meets both alike.
 TIMES_THE_REST = 2
 
 #: `failure_percentage` as CloudWatch's metric math, over runs of the trial and of the whole fleet.
 FAILURE_FORMULA = (
-    f"IF((FILL(good, 0) + FILL(bad, 0)) >= {FEWEST_RUNS} AND "
+    f"IF(((FILL(good, 0) + FILL(bad, 0)) >= {FEWEST_RUNS} OR FILL(bad, 0) >= {FEWEST_FAILURES}) AND "
     "FILL(bad, 0) * (FILL(allgood, 0) + FILL(allbad, 0) - FILL(good, 0) - FILL(bad, 0)) >= "
     f"{TIMES_THE_REST} * (FILL(allbad, 0) - FILL(bad, 0)) * (FILL(good, 0) + FILL(bad, 0)), "
     "100 * FILL(bad, 0) / (FILL(good, 0) + FILL(bad, 0)), 0)"
@@ -41,4 +43,5 @@ def failure_percentage(*, good: float, bad: float, all_good: float, all_bad: flo
     runs = good + bad
     rest_bad, rest_runs = all_bad - bad, all_good + all_bad - runs
     is_worse = bad * rest_runs >= TIMES_THE_REST * rest_bad * runs
-    return 100 * bad / runs if runs >= FEWEST_RUNS and is_worse else 0
+    is_rate = runs >= FEWEST_RUNS or bad >= FEWEST_FAILURES
+    return 100 * bad / runs if is_rate and is_worse else 0
