@@ -50,8 +50,8 @@ class Play:
         self.expect(is_ours, f"no rollout to {version} is recorded")
         return rollout if is_ours else None
 
-    def over(self, rollout: Rollout, phase: Phase) -> Rollout | None:
-        """The rollout at its end, and all that is true of every end."""
+    def over(self, rollout: Rollout, phase: Phase, *, lost: int = 0) -> Rollout | None:
+        """The rollout at its end, and all that is true of every end. `lost`: instances that were taken away by then."""
         watch = self.stage.watch
         ended = watch.until(OVER, rollout_id=rollout.id, within_s=ROLLOUT_TIMEOUT_S)
         if not self.expect(ended is not None, f"the rollout to {rollout.target.version} did not end") or ended is None:
@@ -59,7 +59,7 @@ class Play:
         self.expect(ended.phase is phase, f"it ended as {ended.phase} ({ended.reason}), not {phase}")
         time.sleep(1.0)
         fewest = min((sight.in_service for sight in watch.of(rollout)), default=0)
-        capacity = watch.fleet.group.state().capacity
+        capacity = watch.fleet.group.state().capacity - lost
         self.expect(fewest >= capacity, f"only {fewest} instances were in service, and {capacity} are wanted")
         lag = watch.lag_s(rollout)
         self.expect(lag <= MOST_LAG_S, f"the record was right after {lag:.0f} s")

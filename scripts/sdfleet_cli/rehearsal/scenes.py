@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
@@ -19,7 +20,8 @@ from sdfleet_local.bad_versions import Fault
 
 #: In which a terminal is left.
 _LEFT_IN = (Phase.CANARY, Phase.CANARY_BAKING, Phase.ROLLING, Phase.BAKING)
-
+#: A notice is two minutes; what takes its place boots meanwhile.
+_SPOT_WITHIN_S = 240.0
 
 Scene = Callable[[Play], None]
 
@@ -77,6 +79,47 @@ def hold_and_promote(play: Play) -> None:
     if play.done("promote", "local", "--yes", "--wait") and play.over(rollout, Phase.SUCCEEDED) is not None:
         play.face("1.1.2", previous=rollout.former.version)
         back(play, rollout.former.version)
+
+
+def spot_loss(play: Play) -> None:
+    """An instance of the former release is taken away beside the canary. What replaces it has the new release."""
+    play.build("1.1.3")
+    rollout = play.deploy("1.1.3", "--hold")
+    if rollout is None:
+        return
+    held = play.stage.watch.until({Phase.HELD}, rollout_id=rollout.id, within_s=ROLLOUT_TIMEOUT_S)
+    if not play.expect(held is not None, "the canary was never held"):
+        return
+    victim = next(
+        str(one["instance_id"])
+        for one in play.stage.watch.instances()
+        if one["state"] == "InService" and one["release"] == rollout.former.version
+    )
+    if not play.done("local", "interrupt", victim):
+        return
+    replaced = _replaced(play, victim)
+    if not play.expect(replaced is not None, f"{victim} was not replaced in {_SPOT_WITHIN_S:.0f} s") or not replaced:
+        return
+    shown = json.loads(play.stage.sdfleet("check-deployment-status", "local", "--json").stdout)[0]["state"]["releases"]
+    play.expect(shown == replaced, f"the status shows {shown}, and there are {replaced}")
+    play.expect(replaced.get("1.1.3", 0) in {1, 2}, f"instances by release after a Spot loss: {replaced}")
+    play.notes.append(f"after one of the former release was lost to Spot: {shown}, as the status shows")
+    if play.done("promote", "local", "--yes", "--wait") and play.over(rollout, Phase.SUCCEEDED, lost=1) is not None:
+        play.face("1.1.3", previous=rollout.former.version)
+        back(play, rollout.former.version)
+
+
+def _replaced(play: Play, victim: str) -> dict[str, int] | None:
+    """Instances in service by release, once the victim is gone and as many serve as before."""
+    end = time.monotonic() + _SPOT_WITHIN_S
+    capacity = play.stage.watch.fleet.group.state().capacity
+    while time.monotonic() < end:
+        members = play.stage.watch.instances()
+        serving = Counter(str(one["release"]) for one in members if one["state"] == "InService")
+        if all(one["instance_id"] != victim for one in members) and serving.total() == capacity == len(members):
+            return dict(serving)
+        time.sleep(1.0)
+    return None
 
 
 def bad_version(fault: Fault) -> Scene:
@@ -222,6 +265,7 @@ SCENES: Mapping[str, Scene] = {
     "good": good_release,
     "rollback": rollback_in_the_middle,
     "hold": hold_and_promote,
+    "spot-loss": spot_loss,
     **{str(fault): bad_version(fault) for fault in Fault},
     "ctrl-c": terminals_left(signal.SIGINT),
     "killed-terminal": terminals_left(signal.SIGKILL),
