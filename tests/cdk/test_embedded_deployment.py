@@ -195,13 +195,14 @@ def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
 
 
 def _deploy(cdk: Path, assembly: Path, url: str) -> str:
-    """As docs/operations/deploying.md has it: by the deployment's name, and its foundation goes before it."""
+    """As docs/operations/deploying.md has it: a bare `cdk deploy`, which `CDK_ALL` tells to take both stacks."""
     options = ("--require-approval", "never", "--progress", "events", "--no-notices")
     deployed = subprocess.run(
-        [cdk, "deploy", STACKS[-1], "--app", str(assembly), *options],
+        [cdk, "deploy", "--app", str(assembly), *options],
         cwd=assembly,
         env={
             **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+            "CDK_ALL": "true",
             "AWS_ENDPOINT_URL": url,
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
@@ -215,6 +216,11 @@ def _deploy(cdk: Path, assembly: Path, url: str) -> str:
     )
     assert deployed.returncode == 0, deployed.stdout[-3000:] + deployed.stderr[-3000:]
     return deployed.stdout + deployed.stderr
+
+
+def test_one_command_deploys_both_stacks_and_the_foundation_first(deployment: Deployment) -> None:
+    first, second = (deployment.output.index(f"{name}: creating CloudFormation changeset") for name in STACKS)
+    assert first < second
 
 
 def test_what_is_skipped_is_listed(deployment: Deployment) -> None:
