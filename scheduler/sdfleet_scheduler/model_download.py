@@ -29,7 +29,8 @@ READERS = 8
 #: At most: long enough that a request's first byte (tens of milliseconds) does not count, short enough that one part
 #: more or less at the end does not either.
 PART_BYTES = 64 * 1024 * 1024
-#: Of a model too small for that many parts, each reader gets one, down to this: below it the first byte counts.
+#: Of a model too small for that many parts, each reader gets two, so that a slow one does not keep seven waiting, down
+#: to this: below it the first byte counts.
 _LEAST_PART_BYTES = 8 * 1024 * 1024
 #: A stream of gigabytes breaks now and then; it goes on where it broke.
 _READS_OF_A_PART = 4
@@ -114,7 +115,7 @@ class Downloads:
             await asyncio.gather(*parts, return_exceptions=True)
 
     def _part_bytes_of(self, model: ModelObject) -> int:
-        return min(self._part_bytes, max(_LEAST_PART_BYTES, -(-model.size_bytes // self._readers)))
+        return min(self._part_bytes, max(_LEAST_PART_BYTES, -(-model.size_bytes // (2 * self._readers))))
 
     async def _read(self, model: ModelObject, temporary: Path, part: Part, stop: threading.Event) -> None:
         async with self._turns:
