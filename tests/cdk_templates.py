@@ -38,6 +38,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "stackName": "Pictures",
         "modelsRuntime": [dict(WEBUI), dict(COMFYUI)],
         "outputs": {"retentionDays": 90},
+        "dashboard": True,
         "APIGW": {"accessLogs": True},
         "tags": {"team": "art"},
     },

@@ -13,6 +13,7 @@ from aws_cdk import aws_certificatemanager as acm
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_route53 as route53
+from aws_cdk import aws_xray as xray
 from constructs import Construct
 
 from sdfleet.config import DomainNameConfig
@@ -23,6 +24,10 @@ from sdfleet_cdk.functions import API_TIMEOUT
 
 #: Documents that are readable without a key (wire contract, Discovery).
 OPEN_PATHS = ("health", "openapi.json")
+#: Of the requests, X-Ray takes this share; their logs name all traces.
+TRACED_SHARE = 0.05
+#: Before X-Ray's own rule, which is the last, and after what an operator sets up for a search.
+_TRACE_PRIORITY = 9000
 #: Nobody sets a quota here; where an operator adds one to the plan, its period is a day at least.
 _QUOTA_RETRY_S = 3600
 
@@ -99,6 +104,8 @@ class FrontApi(Construct):
                 **self._access_log(deployment),
             ),
         )
+        if deployment.region.has_lambda_tracing:
+            self._sample_traces(deployment.deployment_id, config.api_gateway.stage_name)
         # CDK's own output of the same address, under a name of its own.
         self.api.node.try_remove_child("Endpoint")
         self._add_methods(function)
@@ -119,6 +126,28 @@ class FrontApi(Construct):
         return (
             f"aws apigateway get-api-keys --query 'items[?id==`{self.key.key_id}`].value' --include-values"
             f" --output text --region {cdk.Stack.of(self).region}"
+        )
+
+    def _sample_traces(self, deployment_id: str, stage_name: str) -> None:
+        """X-Ray's own rule takes a request a second as well, which is 5 USD for a million that come one by one."""
+        xray.CfnSamplingRule(
+            self,
+            "Traces",
+            sampling_rule=xray.CfnSamplingRule.SamplingRuleProperty(
+                rule_name=deployment_id,
+                version=1,
+                priority=_TRACE_PRIORITY,
+                fixed_rate=TRACED_SHARE,
+                reservoir_size=0,
+                # A stage of API Gateway is a service by this name (X-Ray Developer Guide, "Amazon API Gateway active
+                # tracing support").
+                service_name=f"{deployment_id}/{stage_name}",
+                service_type="*",
+                host="*",
+                http_method="*",
+                url_path="*",
+                resource_arn="*",
+            ),
         )
 
     def _access_log(self, deployment: DeploymentContext) -> dict[str, Any]:

@@ -63,7 +63,7 @@ class Widget:
 
 
 class Dashboard(Construct):
-    """3 USD a month, whatever it shows."""
+    """3 USD a month, whatever it shows: only where the configuration wants it."""
 
     def __init__(
         self,

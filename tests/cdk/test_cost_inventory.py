@@ -7,7 +7,7 @@ import pytest
 from cdk_templates import VARIANTS, WEBUI, Templates, templates
 from sdfleet.config import Config, placed
 from sdfleet.config.inventory import inventory_of
-from sdfleet.domain.cost import HOURS, Inventory
+from sdfleet.domain.cost import HOURS, Assumptions, Inventory
 
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
 
@@ -73,6 +73,14 @@ def test_schedules_are_counted_by_their_rates(variant: str) -> None:
 def test_there_is_nothing_that_the_bill_has_no_row_for(variant: str) -> None:
     kinds = {resource.kind for resource in templates(variant).resources()}
     assert {kind for kind in kinds if kind.startswith(NOT_RECKONED_WITH)} == set()
+
+
+@every_variant
+def test_traces_are_taken_as_the_bill_says(variant: str) -> None:
+    rules = [one.properties["SamplingRule"] for one in templates(variant).resources("AWS::XRay::SamplingRule")]
+    has_traced_api = variant not in ("china", "no-api")
+    expected = [(Assumptions().traced, 0)] if has_traced_api else []
+    assert [(rule["FixedRate"], rule["ReservoirSize"]) for rule in rules] == expected
 
 
 @every_variant

@@ -127,7 +127,10 @@ def test_the_inventory_counts_per_fleet() -> None:
     fewer, more = inventory_of(one), inventory_of(two)
     assert more.alarm_metrics - fewer.alarm_metrics == 18
     assert more.event_source_queues - fewer.event_source_queues == 1
-    assert more.dashboards == fewer.dashboards
+
+
+def test_a_dashboard_is_counted_where_it_is_wanted() -> None:
+    assert [inventory_of(Config(dashboard=wanted)).dashboards for wanted in (False, True)] == [0, 1]
 
 
 def test_gateways_and_endpoints_are_counted_where_they_are_wanted() -> None:

@@ -214,6 +214,7 @@ def test_a_task_that_has_not_ended_has_no_notice() -> None:
         (a_queued_task(), NOON + TASK_EXPIRY),
         (a_running_task(), NOON + TASK_EXPIRY),
         (a_failed_task(finished_at=LATER), LATER + SWEEP_GRACE),
+        (a_succeeded_task(), NOON + TASK_EXPIRY),
         (a_failed_task(notified_at=LATER), None),
     ],
 )

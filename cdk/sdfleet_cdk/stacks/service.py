@@ -62,7 +62,8 @@ class ServiceStack(cdk.Stack):
             FleetScaler(self, "FleetScaler", deployment=context, fleets=scaled, wake=wake)
         RolloutRecorder(self, "RolloutRecorder", deployment=context, fleets=fleets)
         Alarms(self, "Alarms", config=config, has_api=config.has_api)
-        Dashboard(self, "Dashboard", config=config, region=region, has_api=config.has_api)
+        if config.dashboard:
+            Dashboard(self, "Dashboard", config=config, region=region, has_api=config.has_api)
         guard = RolloutGuard(self, "RefusedDuringRollout", deployment_id=config.stack_name, runtimes=config.runtimes)
         guard.protect(self)
         self._write_outputs(context, api)

@@ -29,6 +29,13 @@ _HEAD = ("SERVICE", "UNIT", "QUANTITY", "USD A UNIT", "USD", "EKS GUIDANCE, USD"
     show_default=True,
     help="What the GPU takes for one. The default is the EKS guidance's, on a g5.",
 )
+@click.option(
+    "--instances",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="That work at once: so much sooner the fleet, its metrics and its scaler are done.",
+)
 @click.option("--config", "file", type=_FILE, help="The configuration to reckon with.  [default: the defaults]")
 @click.option("-R", "--region", help="Whose prices.  [default: the file's region, else us-west-2]")
 @click.option("--instance-type", help="What the images are made on.  [default: g5.2xlarge, as the EKS guidance has it]")
@@ -37,6 +44,7 @@ _HEAD = ("SERVICE", "UNIT", "QUANTITY", "USD A UNIT", "USD", "EKS GUIDANCE, USD"
 def cost(
     images: int,
     seconds_per_image: float,
+    instances: int,
     file: Path | None,
     region: str | None,
     instance_type: str | None,
@@ -49,13 +57,18 @@ def cost(
         prices = read_prices(prices_file)
         region = region or config.region or "us-west-2"
         prices.require(region)
-        document = _reckon(config, prices, images, seconds_per_image, instance_type)
+        document = _reckon(config, prices, images, seconds_per_image, instances, instance_type)
     document = {"region": region, "prices_as_of": prices.as_of, **document}
     click.echo(json.dumps(_plain(document), indent=2) if is_json else _text(document))
 
 
 def _reckon(
-    config: Config, prices: PriceList, images: int, seconds_per_image: float, instance_type: str | None
+    config: Config,
+    prices: PriceList,
+    images: int,
+    seconds_per_image: float,
+    instances: int,
+    instance_type: str | None,
 ) -> dict[str, Any]:
     machine = machine_of(config, prices, instance_type)
     hours, assumed = bill.gpu_hours(images, seconds_per_image), Assumptions()
@@ -68,7 +81,8 @@ def _reckon(
         "images": images,
         "seconds_per_image": seconds_per_image,
         "requests": bill.request_items(images, hours, machine, prices.services, assumed, has_api=config.has_api),
-        "further": bill.further_items(images, hours, machine, prices.services, assumed),
+        "instances": instances,
+        "further": bill.further_items(images, hours, machine, prices.services, assumed, fleet_hours=hours / instances),
         "fixed": bill.fixed_items(inventory_of(config), machine, prices.services),
         "guidance_requests": bill.eks_guidance_request_items(images, seconds_per_image),
         "guidance_fixed": bill.eks_guidance_fixed_items(),
@@ -105,8 +119,9 @@ def _text(document: dict[str, Any]) -> str:
     same = total_usd(requests)
     others = "; ".join(f"{name} {usd:.2f}" for name, usd in document["spot_on_other_types_usd"].items())
     lines = [
-        f"{document['images']:,} images a month at {document['seconds_per_image']:g} s each, {document['region']},"
-        f" prices of {document['prices_as_of']}, without free tiers:",
+        f"{document['images']:,} images a month at {document['seconds_per_image']:g} s each, on"
+        f" {document['instances']} instances at once, {document['region']}, prices of {document['prices_as_of']},"
+        " without free tiers:",
         "",
         table([_HEAD, *_cells(requests, theirs), _sum("Total, rows of the guidance's table", same, total_usd(theirs))]),
         "",

@@ -1,4 +1,8 @@
-"""A task as a DynamoDB item, and back. Context travels as JSON text, times as ISO text that sorts by time."""
+"""A task as a DynamoDB item, and back. Context travels as JSON text, times as ISO text that sorts by time.
+
+A write is billed by the KiB of the whole item, five times in a task's life: what has its default or stands elsewhere in
+the item is left out.
+"""
 
 from __future__ import annotations
 
@@ -40,6 +44,7 @@ _SHARDS = 4
 DUE_SHARDS = tuple(f"due#{number}" for number in range(_SHARDS))
 
 _TASK_PREFIX = "task#"
+_NO_OPTIONS = TaskOptions()
 
 
 def task_key(task_id: str) -> str:
@@ -56,14 +61,13 @@ def idempotency_record_key(key: str) -> str:
 
 
 def sortable(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat(timespec="microseconds")
+    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def to_item(task: Task) -> dict[str, Attribute]:
     item: dict[str, Attribute] = {
         PARTITION_KEY: _text(task_key(task.id)),
         TTL_ATTRIBUTE: _number(int((task.created_at + RECORD_LIFETIME).timestamp())),
-        "id": _text(task.id),
         "run": _text(task.run),
         "api_version": _text(task.api_version),
         "runtime": _text(task.runtime),
@@ -76,15 +80,23 @@ def to_item(task: Task) -> dict[str, Attribute]:
         "expires_at": _text(sortable(task.expires_at)),
         "timeout_s": _number(task.timeout.total_seconds()),
         "max_attempts": _number(task.max_attempts),
-        "options": _json(vars(task.options)),
         "status": _text(task.status),
-        "attempt": _number(task.attempt),
-        "losses": _number(task.losses),
-        "progress": _number(task.progress),
-        "cancel_requested": {"BOOL": task.cancel_requested},
-        "artifacts": _json([vars(artifact) for artifact in task.artifacts]),
         "revision": _number(task.revision),
     }
+    if task.options != _NO_OPTIONS:
+        changed = {name: value for name, value in vars(task.options).items() if value != getattr(_NO_OPTIONS, name)}
+        item["options"] = _json(changed)
+    for name, number, default in (
+        ("attempt", task.attempt, 1),
+        ("losses", task.losses, 0),
+        ("progress", task.progress, 0.0),
+    ):
+        if number != default:
+            item[name] = _number(number)
+    if task.cancel_requested:
+        item["cancel_requested"] = {"BOOL": True}
+    if task.artifacts:
+        item["artifacts"] = _json([_artifact_fields(artifact) for artifact in task.artifacts])
     for name, text in (
         ("model", task.model),
         ("output_url", task.output_url),
@@ -114,7 +126,7 @@ def to_item(task: Task) -> dict[str, Attribute]:
 def from_item(item: Item) -> Task:
     """Attributes that this version does not know are left alone; those it does not find have their defaults."""
     return Task(
-        id=_read(item, "id"),
+        id=task_id_of(_read(item, PARTITION_KEY)),
         run=_read(item, "run"),
         api_version=ApiVersion(_read(item, "api_version")),
         runtime=_read(item, "runtime"),
@@ -193,9 +205,22 @@ def _claim(text: str) -> Claim:
     )
 
 
+def _artifact_fields(artifact: Artifact) -> dict[str, Any]:
+    fields = {"key": artifact.key, "content_type": artifact.content_type, "size_bytes": artifact.size_bytes}
+    if not artifact.url.endswith(artifact.key):
+        return {**fields, "url": artifact.url}
+    # The key ends the URL of an object: only what is before it is new.
+    return {**fields, "at": artifact.url.removesuffix(artifact.key)}
+
+
 def _artifacts(text: str) -> tuple[Artifact, ...]:
     return tuple(
-        Artifact(key=file["key"], url=file["url"], content_type=file["content_type"], size_bytes=file["size_bytes"])
+        Artifact(
+            key=file["key"],
+            url=file["url"] if "url" in file else file["at"] + file["key"],
+            content_type=file["content_type"],
+            size_bytes=file["size_bytes"],
+        )
         for file in json.loads(text)
     )
 

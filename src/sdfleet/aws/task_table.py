@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -129,7 +129,7 @@ class DynamoTaskStore:
         return answer.get("Item")
 
     def _put(self, task: Task, condition: dict[str, Any]) -> dict[str, Any]:
-        item = {**to_item(task), _WRITE_ID: {"S": uuid.uuid4().hex}}
+        item = {**to_item(task), _WRITE_ID: {"S": secrets.token_hex(8)}}
         return {"TableName": self._table_name, "Item": item, **condition}
 
     def _put_key(self, key: str, task: Task, now: datetime) -> dict[str, Any]:

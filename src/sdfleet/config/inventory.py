@@ -17,9 +17,6 @@ from sdfleet.errors import ConfigError
 ALARM_METRICS_PER_FLEET = 18
 #: Dead letters, and callbacks that were given up; with an API its errors too.
 ALARM_METRICS, API_ALARM_METRICS = 2, 1
-DASHBOARDS = 1
-#: Reported by what runs on a schedule, asleep or not.
-IDLE_CUSTOM_METRICS = 2
 #: Submissions, their dead letters, and callbacks; a fleet adds its dead letters.
 EVENT_SOURCE_QUEUES = 3
 #: The sweeper and the recorder of rollouts each minute of a month, and the recorder of Spot prices each hour.
@@ -52,9 +49,8 @@ def inventory_of(config: Config) -> Inventory:
     built = [runtime for runtime in config.runtimes if runtime.images.runtime is None and _is_built(runtime)]
     has_pipeline = config.image_pipeline.enabled
     return Inventory(
-        dashboards=DASHBOARDS,
+        dashboards=int(config.dashboard),
         alarm_metrics=ALARM_METRICS + (API_ALARM_METRICS if config.has_api else 0) + fleets * ALARM_METRICS_PER_FLEET,
-        custom_metrics=IDLE_CUSTOM_METRICS,
         event_source_queues=EVENT_SOURCE_QUEUES + fleets,
         scheduled_invocations=SCHEDULED_INVOCATIONS,
         scheduled_gb_seconds=SCHEDULED_INVOCATIONS * SCHEDULED_GB_SECONDS,

@@ -55,6 +55,8 @@ class Config(Section):
     alarm_email: EmailAddress | None = None
     """Who is told of alarms; AWS asks for a confirmation by mail. null: the topic has no subscriber yet."""
     alarms: AlarmsConfig = AlarmsConfig()
+    dashboard: bool = False
+    """Make CloudWatch's dashboard of the deployment. An account has three for nothing; more cost 3 USD a month each."""
     retention: RetentionConfig = RetentionConfig()
     tags: dict[TagKey, TagValue] = Field(default={}, max_length=40)
     """On everything that takes tags, for cost reports; AWS takes 50, some of which are ours."""

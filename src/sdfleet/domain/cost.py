@@ -30,9 +30,12 @@ class Prices:
     dynamodb_write_million: float
     dynamodb_read_million: float
     dynamodb_gb_month: float
+    dynamodb_backup_gb_month: float
     logs_gb: float
     logs_gb_month: float
     custom_metric_month: float
+    metric_put_thousand: float
+    xray_trace_million: float
     alarm_metric_month: float
     dashboard_month: float
     volume_gb_month: float
@@ -90,25 +93,36 @@ class Assumptions:
     picture_kib: float = 150.0
     #: Months for which pictures stay.
     stored_months: float = 1.0
-    #: The full answer (.out) and the kept request beside the picture.
-    kept_kib: float = 16.0
-    #: Content, picture and full answer (adr/0002).
-    puts: int = 3
+    #: The full answer (.out) beside the picture.
+    kept_kib: float = 8.0
+    #: Picture and full answer. Contents are items of the table (adr/0015).
+    puts: int = 2
     #: SNS into SQS, receive, delete.
     queue_requests: int = 3
-    #: Accepted, dispatched, claimed, settled, notified.
+    #: Accepted, dispatched, claimed, settled, notified: a KiB each (`tests/unit/test_write_units.py`).
     record_writes: int = 5
+    #: Of the index of due tasks: one to come, two to move, one to go.
+    index_writes: int = 4
+    #: Deflated: six of the published 8 KiB become two; those of the guidance's examples have one.
+    content_writes: int = 2
     record_reads: int = 2
-    record_kib: float = 1.0
-    #: Of the function that accepts: memory, and time with its calls of other services.
-    function_gb: float = 1.0
-    function_s: float = 0.08
-    #: Log lines of function and scheduler.
+    #: Record, index and content.
+    record_kib: float = 3.2
+    #: Of the function that accepts: memory, and time with its calls of other services: three writes of DynamoDB, one
+    #: publish, its own work.
+    function_gb: float = 0.5
+    function_s: float = 0.06
+    #: Share of the requests that X-Ray samples, by the deployment's own rule.
+    traced: float = 0.05
+    #: Log lines of API, function, scheduler and runtime.
     log_kib: float = 3.0
     #: An instance lives so long: a Spot GPU is taken away, or the queue is empty.
     hours_per_launch: float = 8.0
-    #: Custom metrics that a fleet reports while it runs.
+    #: Custom metrics that a fleet reports while it runs, and those of each instance.
     fleet_metrics: int = 20
+    instance_metrics: int = 8
+    #: GB of the function that scales, which is there as long as there is work.
+    scaler_gb: float = 0.25
 
 
 @dataclass(frozen=True)
@@ -118,8 +132,6 @@ class Inventory:
     dashboards: int
     #: An alarm is billed for each metric that it looks at.
     alarm_metrics: int
-    #: Custom metrics that are reported although nothing runs.
-    custom_metrics: int
     #: Queues that a function reads.
     event_source_queues: int
     #: Invocations a month by schedules.
@@ -180,20 +192,34 @@ def further_items(
 ) -> tuple[Item, ...]:
     """What is on the bill too, and what the EKS guidance's table leaves out of its own.
 
-    `fleet_hours`: for so long the fleet had an instance at all, which is when it reports metrics. None: one instance
-    after the other.
+    `fleet_hours`: for so long the fleet had an instance at all, which is when it reports metrics and is scaled. None:
+    one instance after the other.
     """
     millions = images / _MILLION
     months = hours / HOURS
     fleet_months = months if fleet_hours is None else fleet_hours / HOURS
     launches = hours / assumed.hours_per_launch
+    writes = assumed.record_writes + assumed.index_writes + assumed.content_writes
+    recorded_gb = images * assumed.record_kib / _KIB_PER_GIB
     return (
-        Item("Amazon DynamoDB", "1M write units", assumed.record_writes * millions, prices.dynamodb_write_million),
+        Item("Amazon DynamoDB", "1M write units", writes * millions, prices.dynamodb_write_million),
         Item("Amazon DynamoDB", "1M read units", assumed.record_reads * millions, prices.dynamodb_read_million),
-        Item("Amazon DynamoDB", "GB-month", images * assumed.record_kib / _KIB_PER_GIB, prices.dynamodb_gb_month),
+        Item("Amazon DynamoDB", "GB-month", recorded_gb, prices.dynamodb_gb_month),
+        Item("Amazon DynamoDB", "GB-month of backups", recorded_gb, prices.dynamodb_backup_gb_month),
         Item("Amazon CloudWatch", "GB of logs", images * assumed.log_kib / _KIB_PER_GIB, prices.logs_gb),
         Item(
-            "Amazon CloudWatch", "custom metric-month", assumed.fleet_metrics * fleet_months, prices.custom_metric_month
+            "Amazon CloudWatch",
+            "custom metric-month",
+            assumed.fleet_metrics * fleet_months + assumed.instance_metrics * months,
+            prices.custom_metric_month,
+        ),
+        Item("Amazon CloudWatch", "1K requests of agents", hours * 60 / 1000, prices.metric_put_thousand),
+        Item("AWS X-Ray", "1M traces", assumed.traced * millions, prices.xray_trace_million),
+        Item(
+            "AWS Lambda",
+            "GB-second of the scaler",
+            fleet_months * HOURS * 3600 * assumed.scaler_gb,
+            prices.lambda_gb_second,
         ),
         Item("Amazon EBS", "GB-month", machine.volume_gib * months, prices.volume_gb_month),
         Item(
@@ -228,7 +254,6 @@ def fixed_items(inventory: Inventory, machine: Machine, prices: Prices) -> tuple
     items = (
         Item("Amazon CloudWatch", "dashboard", inventory.dashboards, prices.dashboard_month),
         Item("Amazon CloudWatch", "alarm metric", inventory.alarm_metrics, prices.alarm_metric_month),
-        Item("Amazon CloudWatch", "custom metric", inventory.custom_metrics, prices.custom_metric_month),
         Item("Amazon CloudWatch", "GB-month of logs", inventory.log_gb, prices.logs_gb_month),
         Item("Amazon ECR", "GB-month of container images", inventory.image_gb, prices.ecr_gb_month),
         Item("Amazon EBS", "GB-month of AMI snapshots", inventory.snapshot_gb, prices.snapshot_gb_month),

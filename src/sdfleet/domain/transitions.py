@@ -251,7 +251,11 @@ def are_attempts_spent(task: Task) -> bool:
 def due_at(task: Task) -> datetime | None:
     """When the sweeper must look at the record; None when nothing is left to do."""
     if task.is_terminal:
-        return None if task.notified_at or task.finished_at is None else task.finished_at + SWEEP_GRACE
+        if task.notified_at or task.finished_at is None:
+            return None
+        # Only who holds its message makes it so, and the message comes again until somebody was told: the time stays
+        # what it was, for each change of it is two more writes.
+        return task.expires_at if task.status is TaskStatus.SUCCEEDED else task.finished_at + SWEEP_GRACE
     if task.dispatched_at is None:
         return task.created_at + SWEEP_GRACE
     return task.expires_at
