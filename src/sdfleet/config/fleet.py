@@ -131,7 +131,8 @@ class FleetConfig(Section):
     capacity_rebalance: bool = True
     """Launch a replacement when a Spot instance is at elevated risk, before it is taken away."""
     ami_id: AmiId | None = None
-    """An AMI of yours. null: the image pipeline's, or without it AWS's stock GPU AMI, which pulls containers at
-    boot."""
+    """An AMI of yours. It must carry the boot files: scripts/build-ami.sh makes such a one, or a recipe of yours with
+    the component ami/imagebuilder/components/boot-files.yaml. null: the image pipeline's, or without it AWS's stock
+    GPU AMI, which gets the boot files with its start and pulls containers then."""
     scaling: ScalingConfig = ScalingConfig()
     volume: VolumeConfig = VolumeConfig()
