@@ -50,6 +50,7 @@ SKIPPED: Mapping[str, str] = {
     "AWS::SNS::Subscription": NOT_SUPPORTED,
     "AWS::SNS::TopicPolicy": NOT_SUPPORTED,
     "AWS::SQS::QueuePolicy": NOT_SUPPORTED,
+    "AWS::XRay::SamplingRule": NOT_SUPPORTED,
     "Custom::LinkPublicKey": "its function would have to run in a container",
 }
 STOCK_AMI = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-amazon-linux-2023/latest/ami-id"
