@@ -15,7 +15,6 @@ GPU_METRIC_PREFIX = "nvidia_smi_"
 _GPU_UNITS = {
     "utilization_gpu": "Percent",
     "memory_used": "Megabytes",
-    "memory_total": "Megabytes",
     "temperature_gpu": "None",
     "power_draw": "None",
 }

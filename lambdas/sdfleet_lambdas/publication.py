@@ -30,7 +30,8 @@ def publish(task: Task, content: JsonObject, services: Services) -> None:
     except (ServiceUnavailable, TaskNotFound):
         # The message is out. Unmarked it goes out once more, which a second message of the same run survives.
         log.warning("task.mark_failed", task_id=task.id, mark="dispatched")
-    log.info("task.published", task_id=task.id, runtime=task.runtime)
+    # The lines before and after it in a request or a sweep say as much.
+    log.debug("task.published", task_id=task.id, runtime=task.runtime)
 
 
 def _dispatched(task: Task, run: str, services: Services) -> Task:

@@ -13,6 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from sdfleet.config import Config
+from sdfleet.domain.cost import Assumptions
 from sdfleet_cdk.metrics_agent import RELEASE_PLACEHOLDER, agent_settings
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -68,12 +69,12 @@ def test_gpus_memory_and_disks_are_measured_with_their_units() -> None:
     assert measured == {
         "nvidia_gpu_utilization_gpu": "Percent",
         "nvidia_gpu_memory_used": "Megabytes",
-        "nvidia_gpu_memory_total": "Megabytes",
         "nvidia_gpu_temperature_gpu": "None",
         "nvidia_gpu_power_draw": "None",
         "mem_used_percent": "Percent",
         "disk_used_percent": "Percent",
     }
+    assert len(measured) == Assumptions().instance_metrics
 
 
 def test_each_measurement_is_there_once_for_the_fleet_and_once_for_the_instance() -> None:

@@ -93,8 +93,8 @@ class Assumptions:
     picture_kib: float = 150.0
     #: Months for which pictures stay.
     stored_months: float = 1.0
-    #: The full answer (.out) beside the picture.
-    kept_kib: float = 8.0
+    #: The full answer (.out) beside the picture: without it ComfyUI's and the WebUI's have 2 to 3 (`tests/fixtures`).
+    kept_kib: float = 4.0
     #: Picture and full answer. Contents are items of the table (adr/0015).
     puts: int = 2
     #: SNS into SQS, receive, delete.
@@ -114,13 +114,13 @@ class Assumptions:
     function_s: float = 0.06
     #: Share of the requests that X-Ray samples, by the deployment's own rule.
     traced: float = 0.05
-    #: Log lines of API, function, scheduler and runtime.
-    log_kib: float = 3.0
+    #: Log lines: 0.8 of the function, 0.4 that Lambda adds, 1.1 of the scheduler, 0.5 of the runtime.
+    log_kib: float = 2.8
     #: An instance lives so long: a Spot GPU is taken away, or the queue is empty.
     hours_per_launch: float = 8.0
     #: Custom metrics that a fleet reports while it runs, and those of each instance.
     fleet_metrics: int = 20
-    instance_metrics: int = 8
+    instance_metrics: int = 6
     #: GB of the function that scales, which is there as long as there is work.
     scaler_gb: float = 0.25
 
