@@ -100,6 +100,27 @@ def test_a_canary_of_whole_instances_bakes_although_it_is_more_than_was_wished()
     assert phases == [Phase.CANARY, Phase.CANARY_BAKING, Phase.CANARY_BAKING, Phase.ROLLING]
 
 
+def test_a_canary_bakes_on_when_what_replaces_a_lost_instance_is_new_too() -> None:
+    rollout, _ = started(20)
+    phases = []
+    for percentage, minute in ((20, 3), (40, 8), (40, 16), (60, 19)):
+        rollout, _ = seen(rollout, RefreshStatus.IN_PROGRESS, percentage, after=timedelta(minutes=minute))
+        phases.append(rollout.phase)
+
+    assert phases == [Phase.CANARY_BAKING, Phase.CANARY_BAKING, Phase.CANARY_BAKING, Phase.ROLLING]
+
+
+@pytest.mark.parametrize("percentage", [40, 100])
+def test_a_held_canary_is_held_whatever_is_lost_beside_it(percentage: int) -> None:
+    rollout, _ = started(20, hold=True)
+    rollout, _ = seen(rollout, RefreshStatus.IN_PROGRESS, 20)
+    rollout, _ = seen(rollout, RefreshStatus.IN_PROGRESS, percentage, after=timedelta(hours=3))
+    assert (rollout.phase, rollout.is_promotable) == (Phase.HELD, True)
+
+    _, actions = seen(rollout, RefreshStatus.IN_PROGRESS, percentage, after=LONGEST_HOLD + timedelta(minutes=6))
+    assert actions == (RollBackRefresh(),)
+
+
 def test_a_rollback_behind_a_promotion_takes_the_canary_back_too() -> None:
     rollout, _ = started(hold=True)
     rollout, _ = seen(rollout, RefreshStatus.IN_PROGRESS, 20)

@@ -41,6 +41,8 @@ from sdfleet.errors import DeploymentRefused
 LONGEST_BAKE = timedelta(hours=48)
 #: A refresh that was asked for is described within this.
 START_GRACE = timedelta(seconds=60)
+#: The recorder looks every minute: a canary was done so long before it was seen to be, at most.
+SEEN_WITHIN = timedelta(seconds=60)
 #: Instances that a floor asked for are in service within this: a boot, and a type or zone without Spot capacity.
 FLOOR_PATIENCE = timedelta(minutes=30)
 
@@ -220,7 +222,8 @@ def _with_progress(rollout: Rollout, refresh: Refresh, now: datetime, *, has_can
     if refresh.status is RefreshStatus.BAKING:
         return replace(rollout, phase=Phase.BAKING, baking_since=rollout.baking_since or now)
     done = refresh.percentage_complete
-    if not has_canary or done == 100 or done > (rollout.canary_percentage or 100):
+    is_beyond = done == 100 or done > (rollout.canary_percentage or 100)
+    if not has_canary or (is_beyond and not _must_wait(rollout, now)):
         return replace(rollout, phase=Phase.ROLLING)
     if done < rollout.wish.percentage:
         return replace(rollout, phase=Phase.CANARY)
@@ -228,7 +231,14 @@ def _with_progress(rollout: Rollout, refresh: Refresh, now: datetime, *, has_can
     phase = Phase.HELD if rollout.wish.hold else Phase.CANARY_BAKING
     if not rollout.wish.hold and now >= done_at + rollout.wish.bake:
         phase = Phase.ROLLING
-    return replace(rollout, phase=phase, canary_done_at=done_at, canary_percentage=done)
+    return replace(rollout, phase=phase, canary_done_at=done_at, canary_percentage=rollout.canary_percentage or done)
+
+
+def _must_wait(rollout: Rollout, now: datetime) -> bool:
+    """Whether Auto Scaling is at the checkpoint, whatever is new by now: what replaces a lost instance is new too."""
+    if rollout.canary_done_at is None:
+        return False
+    return rollout.wish.hold or now < rollout.canary_done_at + rollout.wish.bake - SEEN_WITHIN
 
 
 def _on_the_way_back(rollout: Rollout, refresh: Refresh, now: datetime) -> tuple[Rollout, tuple[Action, ...]]:
