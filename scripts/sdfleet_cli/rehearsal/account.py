@@ -38,7 +38,7 @@ def close_account(stage: Stage) -> tuple[Account, Touched]:
     end = time.monotonic() + SETTLE_WITHIN_S
     while time.monotonic() < end and (records.unsettled(accepted) or accepted - _told(stage)):
         time.sleep(_LOOK_S)
-    records.reload(accepted)
+    records.reload()
     outputs = dict(stage.outputs)
     objects = read_bucket(stage.clients, bucket_of(outputs, "output"))
     evidence = Evidence(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import threading
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -13,6 +14,7 @@ from sdfleet.aws.artifact_store import S3ArtifactStore
 from sdfleet.aws.clients import Clients
 from sdfleet.aws.error_mapping import translated
 from sdfleet.aws.task_queue import SqsTaskQueue
+from sdfleet.aws.task_record import PARTITION_KEY, from_item, task_id_of, task_key
 from sdfleet.aws.task_table import DynamoTaskStore
 from sdfleet.domain import names
 from sdfleet.domain.task import JsonObject, Task
@@ -23,6 +25,9 @@ from sdfleet_local.plan import DEPLOYMENT_ID
 _LONG_POLL_S = 1
 #: The largest object that a task of the storm can have.
 _MAX_OBJECT_BYTES = 1024 * 1024
+#: Records that are read one by one at most: a thousand of them take the endpoint half a minute.
+_MANY = 20
+_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -102,30 +107,38 @@ class Records:
     """Reads the tasks' records and the queue's depth."""
 
     def __init__(self, clients: Clients, outputs: Mapping[str, str]) -> None:
-        self._store = DynamoTaskStore(clients.dynamodb, f"{DEPLOYMENT_ID}-tasks")
+        self._dynamodb = clients.dynamodb
+        self._table = f"{DEPLOYMENT_ID}-tasks"
+        self._store = DynamoTaskStore(clients.dynamodb, self._table)
         self._queue = SqsTaskQueue(clients.sqs, outputs[f"{names.camel_case(RUNTIME)}QueueUrl"])
         #: As they were read last.
         self.known: dict[str, Task] = {}
 
-    def unsettled(self, ids: Iterable[str]) -> list[str]:
+    def unsettled(self, ids: Collection[str]) -> list[str]:
         """Those that have not ended, or of whose end nobody was told; reads only what is not yet settled."""
-        left = []
-        for task_id in ids:
-            task = self.known.get(task_id)
-            if task is None or task.notified_at is None:
+        left = self._left(ids)
+        if len(left) > _MANY:
+            self.reload()
+        else:
+            for task_id in left:
                 task = self._store.load(task_id)
                 if task is not None:
                     self.known[task_id] = task
-            if task is None or task.notified_at is None:
-                left.append(task_id)
-        return left
+        return self._left(left)
 
-    def reload(self, ids: Iterable[str]) -> None:
+    def reload(self) -> None:
         """All of them once more: an end must stay the end."""
-        for task_id in ids:
-            task = self._store.load(task_id)
-            if task is not None:
-                self.known[task_id] = task
+        with translated():
+            for page in self._dynamodb.get_paginator("scan").paginate(TableName=self._table, ConsistentRead=True):
+                for item in page["Items"]:
+                    key = item[PARTITION_KEY]["S"]
+                    if key == task_key(task_id_of(key)):
+                        task = from_item(item)
+                        self.known[task.id] = task
+
+    def _left(self, ids: Iterable[str]) -> list[str]:
+        found = ((task_id, self.known.get(task_id)) for task_id in ids)
+        return [task_id for task_id, task in found if task is None or task.notified_at is None]
 
     def depth(self) -> int:
         return self._queue.depth()
@@ -134,12 +147,14 @@ class Records:
 def read_bucket(clients: Clients, bucket: str, prefix: str = "") -> dict[str, bytes]:
     """Every object below `prefix`, by key."""
     store = S3ArtifactStore(clients.s3)
-    objects: dict[str, bytes] = {}
-    for page in clients.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-        for entry in page.get("Contents", []):
-            key = entry["Key"]
-            objects[key] = store.get(names.s3_url(bucket, key), max_bytes=_MAX_OBJECT_BYTES)
-    return objects
+    pages = clients.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+
+    def read(key: str) -> bytes:
+        return store.get(names.s3_url(bucket, key), max_bytes=_MAX_OBJECT_BYTES)
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return dict(zip(keys, pool.map(read, keys), strict=True))
 
 
 def read_dead_letters(clients: Clients, outputs: dict[str, str]) -> tuple[str, ...]:

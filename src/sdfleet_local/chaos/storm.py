@@ -169,12 +169,12 @@ def _weather(stage: _Stage, on_step: OnStep) -> Report:
         _wait_until_settled(records, traffic, options.patience_s)
         seconds = time.monotonic() - began
         on_step("counting")
-    records.reload(traffic.accepted)
+    records.reload()
     evidence = Evidence(
         accepted=frozenset(traffic.accepted),
         cancel_asked=frozenset(traffic.cancelled),
         poisons=tuple(traffic.poisons),
-        records=records.known,
+        records={task_id: records.known[task_id] for task_id in traffic.accepted if task_id in records.known},
         notices=tuple(json.loads(body) for body in notices.heard),
         objects=read_bucket(clients, bucket_of(outputs, "output")),
         dead_letters=read_dead_letters(clients, outputs),
