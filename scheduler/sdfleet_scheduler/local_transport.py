@@ -7,6 +7,7 @@ requests, answers, errors.
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 import aiohttp
@@ -15,6 +16,15 @@ from yarl import URL
 
 #: An answer of half a megabyte is read in one go instead of in eight.
 _READ_BUFFER_BYTES = 1024 * 1024
+
+
+#: A local server is asked for a handful of addresses over and over, and taking one apart takes as long as sending it.
+_ADDRESSES = 128
+
+
+@lru_cache(_ADDRESSES)
+def _quoted_already(url: str) -> URL:
+    return URL(url, encoded=True)
 
 
 class LocalTransport(httpx.AsyncBaseTransport):
@@ -36,8 +46,7 @@ class LocalTransport(httpx.AsyncBaseTransport):
         try:
             async with self._opened().request(
                 request.method,
-                # As httpx has quoted it.
-                URL(str(url), encoded=True),
+                _quoted_already(str(url)),
                 headers=request.headers.multi_items(),
                 data=body or None,
                 allow_redirects=False,
@@ -78,6 +87,13 @@ class LocalClient(httpx.AsyncClient):
         # A proxy of the environment has no way to this machine's loopback.
         self._local = LocalTransport(keepalive=keepalive)
         super().__init__(base_url=base_url, transport=self._local, timeout=timeout, trust_env=False)
+        self._address = lru_cache(_ADDRESSES)(self._whole_address)
+
+    def build_request(self, method: str, url: httpx.URL | str, **parts: Any) -> httpx.Request:
+        return super().build_request(method, self._address(url), **parts)
+
+    def _whole_address(self, url: httpx.URL | str) -> httpx.URL:
+        return super().build_request("GET", url).url
 
     async def send(self, request: httpx.Request, **_: Any) -> httpx.Response:
         # What httpx does here for other servers takes as long as the request.

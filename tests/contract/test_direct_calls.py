@@ -13,12 +13,13 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from botocore.auth import S3SigV4Auth, SigV4Auth
+from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from sdfleet.aws import connections
+from sdfleet.aws.artifact_store import S3ArtifactStore
 from sdfleet.aws.clients import Clients
 from sdfleet.aws.request_signature import Signer
 from sdfleet.aws.task_queue import SqsTaskQueue
@@ -55,6 +56,41 @@ def test_a_signature_is_the_one_that_the_sdk_makes(
     frozen = credentials.get_frozen_credentials()
     ours = signer.signed("PUT", urlsplit(url), headers, b"the  body", credentials=frozen, now=NOW)
     assert ours["authorization"] == theirs.headers["Authorization"]
+
+
+@pytest.mark.parametrize("token", [None, TOKEN + "/+="])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://pictures.s3.eu-west-1.amazonaws.com/out/a%20b/%C3%A4.png",
+        "http://127.0.0.1:5000/pictures/out/a%2Bb.png",
+    ],
+)
+def test_a_link_is_the_one_that_the_sdk_makes(monkeypatch: pytest.MonkeyPatch, url: str, token: str | None) -> None:
+    monkeypatch.setattr("botocore.auth.get_current_datetime", lambda remove_tzinfo=True: NOW.replace(tzinfo=None))
+    credentials = Credentials("AKIDEXAMPLE", SECRET, token)
+    theirs = AWSRequest(method="GET", url=url)
+    S3SigV4QueryAuth(credentials, "s3", "eu-west-1", expires=3600).add_auth(theirs)
+    ours = Signer("s3", "eu-west-1").link(
+        urlsplit(url), credentials=credentials.get_frozen_credentials(), lifetime_s=3600, now=NOW
+    )
+    # The signature is among them.
+    assert dict(parse_qsl(urlsplit(ours).query)) == dict(parse_qsl(urlsplit(str(theirs.url)).query))
+    assert ours.partition("?")[0] == url
+
+
+def test_a_clients_link_names_the_object_as_the_sdks_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    store = S3ArtifactStore(Clients(region="eu-west-1").s3)
+    key = "out/a b/\u00e4~(1)+.png"
+    ours = urlsplit(store.link(f"s3://pictures/{key}", lifetime=timedelta(hours=1)))
+    upload = urlsplit(
+        store.upload_link(f"s3://pictures/{key}", content_type="image/png", size_bytes=3, lifetime=timedelta(hours=1))
+    )
+    assert (ours.scheme, ours.netloc, ours.path) == (upload.scheme, upload.netloc, upload.path)
+    assert dict(parse_qsl(ours.query))["X-Amz-Expires"] == "3600"
+    assert dict(parse_qsl(upload.query))["X-Amz-SignedHeaders"] == "content-length;content-type;host"
 
 
 def test_a_signer_makes_a_new_key_for_a_new_day_and_new_credentials() -> None:

@@ -62,6 +62,8 @@ def with_direct_calls(client: C, credentials: Credentials, connections: Connecti
     caller = _Caller(credentials, connections, Signer(service, meta.region_name), user_agent)
     for method, form in _FORMS[service](client).items():
         setattr(client, method, caller.directly(form, otherwise=getattr(client, method)))
+    if service == "s3":
+        setattr(client, "generate_presigned_url", caller.linking(client))  # noqa: B010  as above
     return client
 
 
@@ -79,6 +81,20 @@ class _Caller:
             return otherwise(**arguments) if answer is None else form.read(answer)
 
         return call
+
+    def linking(self, client: Any) -> Callable[..., str]:
+        """The client's `generate_presigned_url`, those links made here that every finished task has."""
+        otherwise = client.generate_presigned_url
+        place = _places(client)
+
+        def link(method: str, Params: Mapping[str, Any], ExpiresIn: int) -> str:  # noqa: N803  as the SDK has it
+            if method != "get_object" or Params.keys() != {"Bucket", "Key"}:
+                theirs: str = otherwise(method, Params=Params, ExpiresIn=ExpiresIn)
+                return theirs
+            url = urlsplit(place(Params["Bucket"]) + quote(Params["Key"], safe="/~"))
+            return self._signer.link(url, credentials=self._credentials.get_frozen_credentials(), lifetime_s=ExpiresIn)
+
+        return link
 
     def _answer(self, request: _Request) -> Success | None:
         """The success; None: the SDK shall make the call.
@@ -178,12 +194,21 @@ def _quoted(text: str) -> str:
     return text.encode().decode("latin-1").translate(_QUOTES)
 
 
-def _put_object_form(client: Any) -> dict[str, _Form]:
+def _places(client: Any) -> Callable[[str], str]:
+    """By bucket, what its objects' addresses begin with."""
+    # Which host and path a bucket has is the SDK's knowledge, and its links tell.
+    linked: Callable[..., str] = client.generate_presigned_url
+
     @cache
     def place(bucket: str) -> str:
-        # Which host and path a bucket has is the SDK's knowledge, and its links tell.
-        link: str = client.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "-"})
+        link = linked("put_object", Params={"Bucket": bucket, "Key": "-"})
         return link.partition("?")[0].removesuffix("-")
+
+    return place
+
+
+def _put_object_form(client: Any) -> dict[str, _Form]:
+    place = _places(client)
 
     def write(arguments: Arguments) -> _Request | None:
         body = arguments.get("Body")

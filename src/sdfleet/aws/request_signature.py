@@ -1,6 +1,7 @@
-"""Signature version 4 in a request's headers.
+"""Signature version 4, in a request's headers or in a link.
 
-Source: AWS General Reference, "Create a signed AWS API request". A test compares it with the SDK's own.
+Source: AWS General Reference, "Create a signed AWS API request"; Amazon S3 API Reference, "Authenticating Requests:
+Using Query Parameters". Tests compare both with the SDK's own.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from urllib.parse import SplitResult
+from urllib.parse import SplitResult, quote
 
 from botocore.credentials import ReadOnlyCredentials
 
@@ -46,15 +47,40 @@ class Signer:
         names = sorted(sent)
         lines = "".join([f"{name}:{sent[name]}\n" for name in names])
         signed_names = ";".join(names)
+        scope = self._scope(stamp)
         canonical = f"{method}\n{url.path or '/'}\n\n{lines}\n{signed_names}\n{payload}"
-        scope = f"{stamp[:8]}/{self._region}/{self._service}/aws4_request"
-        text = f"{_ALGORITHM}\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-        signature = hmac.digest(self._key_of(stamp[:8], credentials.secret_key), text.encode(), "sha256").hex()
         sent["authorization"] = (
             f"{_ALGORITHM} Credential={credentials.access_key}/{scope}, "
-            f"SignedHeaders={signed_names}, Signature={signature}"
+            f"SignedHeaders={signed_names}, Signature={self._signature(canonical, stamp, scope, credentials)}"
         )
         return sent
+
+    def link(
+        self, url: SplitResult, *, credentials: ReadOnlyCredentials, lifetime_s: int, now: datetime | None = None
+    ) -> str:
+        """`url` for whoever has it: one GET of S3's, for so long, and no longer than the credentials live."""
+        stamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
+        scope = self._scope(stamp)
+        fields = {
+            "X-Amz-Algorithm": _ALGORITHM,
+            "X-Amz-Credential": f"{credentials.access_key}/{scope}",
+            "X-Amz-Date": stamp,
+            "X-Amz-Expires": str(lifetime_s),
+            # In the order of their names, as they are signed.
+            **({"X-Amz-Security-Token": credentials.token} if credentials.token else {}),
+            "X-Amz-SignedHeaders": "host",
+        }
+        query = "&".join([f"{name}={quote(value, safe='')}" for name, value in fields.items()])
+        canonical = f"GET\n{url.path}\n{query}\nhost:{url.netloc}\n\nhost\nUNSIGNED-PAYLOAD"
+        signature = self._signature(canonical, stamp, scope, credentials)
+        return f"{url.scheme}://{url.netloc}{url.path}?{query}&X-Amz-Signature={signature}"
+
+    def _scope(self, stamp: str) -> str:
+        return f"{stamp[:8]}/{self._region}/{self._service}/aws4_request"
+
+    def _signature(self, canonical: str, stamp: str, scope: str, credentials: ReadOnlyCredentials) -> str:
+        text = f"{_ALGORITHM}\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+        return hmac.digest(self._key_of(stamp[:8], credentials.secret_key), text.encode(), "sha256").hex()
 
     def _key_of(self, day: str, secret: str | None) -> bytes:
         origin, key = self._key
