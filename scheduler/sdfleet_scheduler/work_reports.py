@@ -22,6 +22,10 @@ LOOK = timedelta(seconds=2)
 SETTLED = timedelta(seconds=5)
 #: A third of what the scaler believes it for.
 REPEAT = timedelta(minutes=1)
+#: Tasks that take so many times as long as was told, or as little, are news: a queue of them needs another fleet.
+OTHER_PACE = 1.5
+#: The first tasks of another workload move the mean at each look.
+PACE_SETTLED = timedelta(seconds=10)
 
 
 class WorkReporter:
@@ -89,6 +93,14 @@ class WorkReporter:
         told = self._told
         if told is None or now - told.at >= REPEAT:
             return True
+        if now - told.at >= PACE_SETTLED and _is_other_pace(told.task_s, work.task_s):
+            return True
         if work.idle_since is None:
             return told.idle_since is not None
         return told.idle_since is None and now - work.idle_since >= SETTLED
+
+
+def _is_other_pace(told_s: float | None, task_s: float | None) -> bool:
+    if told_s is None or task_s is None:
+        return told_s != task_s
+    return not told_s / OTHER_PACE <= task_s <= told_s * OTHER_PACE

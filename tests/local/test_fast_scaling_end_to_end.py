@@ -40,9 +40,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
     root = tmp_path_factory.mktemp("a checkout")
     (root / "config").mkdir()
     (root / "config" / "config.yaml").write_text(CONFIG)
-    # Alarms look every 20 s; an idle instance stays for 20 s, one of several for 20 s too.
+    # Alarms look every 12 s; an idle instance stays for 12 s, one of several for 12 s too.
     started = RunningService.start(
-        root, "--config", str(root / "config" / "config.yaml"), "--instances", "0", "--scaling-minute", "20"
+        root, "--config", str(root / "config" / "config.yaml"), "--instances", "0", "--scaling-minute", "12"
     )
     try:
         yield started
@@ -99,14 +99,15 @@ def test_a_message_that_nobody_announced_has_one_within_fifteen(service: Running
 def test_a_queue_gets_several_instances_and_no_task_is_interrupted_when_they_go(service: RunningService) -> None:
     wait_for_zero(service)
     handed_in = datetime.now(UTC)
-    tasks = [new_id() for _ in range(24)]
+    tasks = [new_id() for _ in range(32)]
     for task in tasks:
         service.submit(id=task, content=SLOW)
     records = [service.ended(task, within_s=PATIENCE_S) for task in tasks]
     assert {record["status"] for record in records} == {"succeeded"}
     scaled = events(service, "functions", "fleet.scaled", since=handed_in)
-    # 24 tasks at two seconds and more, of which a new instance has ten: five, of which three are allowed.
-    assert max(one["desired"] or 0 for one in scaled) == 3
+    # As long as the first has not told that these take longer, it looks like work for one. Then a minute of work is
+    # more than one instance does in boot and target time.
+    assert max(one["desired"] or 0 for one in scaled) >= 2
     # While they leave there is work: each of these goes to an instance that may be about to.
     late = []
     while desired(service) > 1:

@@ -113,3 +113,35 @@ async def test_the_mean_of_the_last_tasks_is_told_with_it() -> None:
     instance.pace.generated("image-to-image", 4 * SECOND)
     assert (work := await instance.look()) is not None
     assert work.task_s == 3.0
+
+
+async def test_tasks_that_take_longer_than_was_told_are_news() -> None:
+    instance = Instance()
+    instance.pace.generated("text-to-image", SECOND)
+    instance.in_hand = 1
+    await instance.look()
+    instance.pace.generated("text-to-image", 9 * SECOND)
+    assert (work := await instance.look(after=8 * SECOND)) is not None
+    assert work.task_s == 1.0, "the mean still moves"
+    assert (work := await instance.look(after=2 * SECOND)) is not None
+    assert work.task_s == 5.0
+
+
+async def test_a_pace_that_is_nearly_the_same_is_no_news() -> None:
+    instance = Instance()
+    instance.in_hand = 1
+    instance.pace.generated("text-to-image", 2 * SECOND)
+    await instance.look()
+    for seconds in (1.5, 2.5, 2.0):
+        instance.pace.generated("text-to-image", seconds * SECOND)
+        await instance.look(after=11 * SECOND)
+    assert instance.reports.count == 1
+
+
+async def test_the_first_task_time_is_news() -> None:
+    instance = Instance()
+    instance.in_hand = 1
+    await instance.look()
+    instance.pace.generated("text-to-image", 2 * SECOND)
+    assert (work := await instance.look(after=10 * SECOND)) is not None
+    assert work.task_s == 2.0
