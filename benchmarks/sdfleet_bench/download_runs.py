@@ -6,7 +6,6 @@ a process whose environment has the stub's credentials. The model is the bucket'
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import subprocess
@@ -23,7 +22,6 @@ from sdfleet.ports import ModelObject
 from sdfleet_bench.download_ways import BUCKET, WITHOUT_S5CMD, Way
 from sdfleet_local.plan import REGION
 from sdfleet_scheduler.model_download import Downloads
-from sdfleet_scheduler.offload import use_thread_pool
 
 
 class _Bench:
@@ -59,7 +57,6 @@ class _Bench:
 
     def _scheduler(self, target: Path) -> float:
         async def fetch() -> float:
-            use_thread_pool(asyncio.get_running_loop())
             downloads = Downloads(self._bucket, self._directory / ".incoming")
             began = time.monotonic()
             await downloads.fetch(self._model, target)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 
@@ -11,14 +10,12 @@ import uvloop
 from sdfleet.errors import ConfigError
 from sdfleet.telemetry import logs
 from sdfleet_scheduler.composition import compose
-from sdfleet_scheduler.offload import use_thread_pool
 from sdfleet_scheduler.supervisor import supervise
 
 log = logs.get_logger(__name__)
 
 
 async def run() -> None:
-    use_thread_pool(asyncio.get_running_loop())
     parts = await compose(os.environ)
     logs.bind(instance_id=parts.identity.instance_id, release=parts.identity.release, fleet=parts.environment.runtime)
     await supervise(parts)

@@ -19,8 +19,11 @@ LEAST_LEAD = timedelta(seconds=1)
 LONGEST_LEAD = timedelta(seconds=10)
 #: A second in line that has waited this long is given back: the first takes longer than it looked.
 LONGEST_WAIT = timedelta(seconds=20)
-#: How often an estimate is looked at again: nothing tells when a prediction comes true. A quarter of the least lead.
+#: How often to look where nothing tells of a change. A quarter of the least lead.
 LOOK = timedelta(seconds=0.25)
+#: An estimate is looked at again after this, for the runtime's word on its progress may have changed it.
+LONGEST_LOOK = timedelta(seconds=2)
+_NOW = timedelta(0)
 
 
 class Ticket:
@@ -96,27 +99,32 @@ class Line:
 
     async def wants_next(self, may_look_ahead: Callable[[], bool]) -> None:
         """Returns when the next message should be received."""
-        while not self._wants_next(may_look_ahead):
-            if len(self._tickets) > 1:
-                # No prediction changes that.
+        while (wait := self._until_next(may_look_ahead)) != _NOW:
+            if wait is None:
                 await self.changed()
                 continue
             try:
-                async with asyncio.timeout(LOOK.total_seconds()):
+                async with asyncio.timeout(wait.total_seconds()):
                     await self.changed()
             except TimeoutError:
                 continue
 
-    def _wants_next(self, may_look_ahead: Callable[[], bool]) -> bool:
+    def _until_next(self, may_look_ahead: Callable[[], bool]) -> timedelta | None:
+        """How long the next message should wait, or nobody knows better; None: until the line changes."""
         first = self.first
         if first is None:
-            return True
-        if len(self._tickets) > 1 or first is self._slow or not first.kind or not may_look_ahead():
-            return False
+            return _NOW
+        if len(self._tickets) > 1 or first is self._slow:
+            # No prediction changes that.
+            return None
+        if not first.kind or not may_look_ahead():
+            return LOOK
         elapsed = self._clock.now() - first.begun_at if first.begun_at else timedelta(0)
         remaining = self._pace.remaining(first.kind, elapsed=elapsed, progress=first.progress)
+        if remaining is None:
+            return LOOK
         lead = min(max(LEAST_LEAD, self._pace.preparation * 2), LONGEST_LEAD)
-        return remaining is not None and remaining <= lead
+        return min(max(_NOW, remaining - lead), LONGEST_LOOK)
 
     def _tell(self) -> None:
         self._changed.set()

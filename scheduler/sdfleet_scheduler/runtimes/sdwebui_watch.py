@@ -22,6 +22,7 @@ log = logs.get_logger(__name__)
 
 #: The state is answered in milliseconds, and in some seconds while a model is loaded under the interpreter's lock.
 STATE_TIMEOUT = timedelta(seconds=10)
+STATE_PATH = "/sdapi/v1/progress?skip_current_image=true"
 #: Gigabytes of weights between the GPU's memory and the machine's.
 MOVE_TIMEOUT = timedelta(minutes=1)
 
@@ -64,6 +65,8 @@ class ServerControl:
         self._client = client
         #: Without its page (`--nowebui`) the server has no progress by task.
         self._has_task_progress = True
+        #: Made once, as it is sent after every job: making it takes as long as sending it.
+        self._state_request = client.build_request("GET", STATE_PATH, timeout=STATE_TIMEOUT.total_seconds())
 
     def forget(self) -> None:
         """Another server may answer from now on."""
@@ -71,10 +74,10 @@ class ServerControl:
 
     async def state(self) -> ServerState | None:
         """None: no answer, or not the API's."""
-        body = await self._call("GET", "/sdapi/v1/progress?skip_current_image=true")
         try:
-            return _state_of(body)
-        except (KeyError, TypeError, ValueError):
+            response = await self._client.send(self._state_request)
+            return _state_of(response.json()) if response.status_code == httpx.codes.OK else None
+        except (httpx.HTTPError, KeyError, TypeError, ValueError):
             return None
 
     async def task_progress(self, task_id: str) -> TaskProgress | None:
