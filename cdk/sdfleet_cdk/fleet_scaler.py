@@ -14,7 +14,7 @@ from constructs import Construct
 
 from sdfleet.config import Config, RuntimeConfig
 from sdfleet.domain import names
-from sdfleet.environment import FleetScalerEnvironment, ScaledFleetEnvironment
+from sdfleet.scaler_environment import FleetScalerEnvironment, ScaledFleetEnvironment
 from sdfleet_cdk.context import DeploymentContext
 from sdfleet_cdk.group_permissions import group_permission, launch_permissions
 from sdfleet_cdk.handlers import Handler, HandlerCode

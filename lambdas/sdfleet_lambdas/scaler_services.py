@@ -17,9 +17,9 @@ from sdfleet.aws.scaler_schedule import EventBridgeSchedule
 from sdfleet.aws.scaler_table import DynamoScalerStore, DynamoWorkReports
 from sdfleet.aws.task_queue import SqsTaskQueue
 from sdfleet.domain import names
-from sdfleet.environment import FleetScalerEnvironment
 from sdfleet.fleet_ports import ScalerSchedule
 from sdfleet.ports import Clock
+from sdfleet.scaler_environment import FleetScalerEnvironment
 from sdfleet.telemetry import logs
 from sdfleet_lambdas.building import ONE_AT_A_TIME
 from sdfleet_lambdas.scaled_fleets import ScaledFleet

@@ -9,15 +9,6 @@ from datetime import timedelta
 from typing import Any, Self, TypeVar
 
 from sdfleet.domain import names
-from sdfleet.domain.fleet_observation import (
-    DEFAULT_FALLBACK_AFTER,
-    DEFAULT_MOST_BOOT_FAILURES,
-    DEFAULT_RETURN_AFTER,
-    DEFAULT_SURPLUS_AFTER,
-    DEFAULT_TARGET_QUEUE,
-    ScalerSettings,
-)
-from sdfleet.domain.scaling import DEFAULT_IDLE_AFTER
 from sdfleet.domain.task import DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT, TASKTYPES_OF, RuntimeType, TaskType
 from sdfleet.errors import ConfigError
 
@@ -29,7 +20,6 @@ _SCHEDULER = "SDFLEET_SCHEDULER"
 _ROLLOUTS = "SDFLEET_ROLLOUTS"
 _CALLBACKS = "SDFLEET_CALLBACKS"
 _SPOT_PRICES = "SDFLEET_SPOT_PRICES"
-_FLEET_SCALER = "SDFLEET_FLEET_SCALER"
 
 
 @dataclass(frozen=True)
@@ -93,7 +83,7 @@ class DeploymentEnvironment:
         """Raises:
         ConfigError: the variable is missing or does not fit.
         """
-        fields = _fields(environ, _DEPLOYMENT)
+        fields = fields_of(environ, _DEPLOYMENT)
         try:
             runtimes = tuple(
                 RuntimeEnvironment(**{**runtime, "type": RuntimeType(runtime["type"])})
@@ -196,57 +186,6 @@ class RolloutEnvironment:
 
 
 @dataclass(frozen=True)
-class ScaledFleetEnvironment:
-    """A fleet of the fast scaler's, and what it aims at (`sdfleet.config.fleet.ScalingConfig`)."""
-
-    runtime: str
-    queue_url: str
-    target_queue_s: int = int(DEFAULT_TARGET_QUEUE.total_seconds())
-    idle_after_s: int = int(DEFAULT_IDLE_AFTER.total_seconds())
-    surplus_after_s: int = int(DEFAULT_SURPLUS_AFTER.total_seconds())
-    most_boot_failures: int = DEFAULT_MOST_BOOT_FAILURES
-    #: None: never.
-    fallback_after_s: int | None = int(DEFAULT_FALLBACK_AFTER.total_seconds())
-    return_after_s: int = int(DEFAULT_RETURN_AFTER.total_seconds())
-
-    @property
-    def settings(self) -> ScalerSettings:
-        return ScalerSettings(
-            target_queue=timedelta(seconds=self.target_queue_s),
-            idle_after=timedelta(seconds=self.idle_after_s),
-            surplus_after=timedelta(seconds=self.surplus_after_s),
-            most_boot_failures=self.most_boot_failures,
-            fallback_after=None if self.fallback_after_s is None else timedelta(seconds=self.fallback_after_s),
-            return_after=timedelta(seconds=self.return_after_s),
-        )
-
-
-@dataclass(frozen=True)
-class FleetScalerEnvironment:
-    """What the fast scaler needs."""
-
-    deployment_id: str
-    table_name: str
-    fleets: tuple[ScaledFleetEnvironment, ...]
-    log_level: str = "INFO"
-
-    def to_env(self) -> dict[str, str]:
-        return {_FLEET_SCALER: json.dumps(asdict(self), separators=(",", ":"))}
-
-    @classmethod
-    def from_env(cls, environ: Mapping[str, str]) -> Self:
-        """Raises:
-        ConfigError: the variable is missing or does not fit.
-        """
-        fields = _fields(environ, _FLEET_SCALER)
-        try:
-            fleets = tuple(ScaledFleetEnvironment(**fleet) for fleet in fields.pop("fleets"))
-            return cls(fleets=fleets, **fields)
-        except (KeyError, TypeError) as error:
-            raise ConfigError(f"{_FLEET_SCALER} does not fit this version: {error}") from error
-
-
-@dataclass(frozen=True)
 class SchedulerEnvironment:
     """What an instance's api-scheduler needs beside the deployment. Id and release come from the metadata service."""
 
@@ -327,14 +266,14 @@ class SchedulerEnvironment:
 
 
 def _build(cls: type[T], environ: Mapping[str, str], variable: str) -> T:
-    fields = _fields(environ, variable)
+    fields = fields_of(environ, variable)
     try:
         return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
     except TypeError as error:
         raise ConfigError(f"{variable} does not fit this version: {error}") from error
 
 
-def _fields(environ: Mapping[str, str], variable: str) -> dict[str, Any]:
+def fields_of(environ: Mapping[str, str], variable: str) -> dict[str, Any]:
     if variable not in environ:
         raise ConfigError(f"The environment variable {variable} is not set; the deployment sets it for its processes.")
     try:

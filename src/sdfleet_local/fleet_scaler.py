@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from sdfleet.aws.clients import Clients
 from sdfleet.aws.scaler_schedule import EventBridgeSchedule
 from sdfleet.domain import names
-from sdfleet.environment import FleetScalerEnvironment, ScaledFleetEnvironment
 from sdfleet.errors import SdfleetError
+from sdfleet.scaler_environment import FleetScalerEnvironment, ScaledFleetEnvironment
 from sdfleet.telemetry import logs
 from sdfleet_local.event_sources import Handler
 from sdfleet_local.plan import DEPLOYMENT_ID, LocalPlan

@@ -9,7 +9,8 @@ from typing import Any
 
 from sdfleet.domain import scaling
 from sdfleet.domain.task import DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT, RuntimeType
-from sdfleet.environment import ScaledFleetEnvironment, SchedulerEnvironment
+from sdfleet.environment import SchedulerEnvironment
+from sdfleet.scaler_environment import ScaledFleetEnvironment
 
 DEPLOYMENT_ID = "local"
 #: What every instance runs until something rolls out another.

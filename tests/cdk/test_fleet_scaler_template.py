@@ -9,7 +9,8 @@ import pytest
 
 from cdk_templates import flat, templates
 from sdfleet.config import Config
-from sdfleet.environment import FleetScalerEnvironment, HandlerEnvironment
+from sdfleet.environment import HandlerEnvironment
+from sdfleet.scaler_environment import FleetScalerEnvironment
 from sdfleet_cdk.fleet_scaler import scaled_runtimes
 
 FUNCTION = "local-fleet-scaler"

@@ -69,7 +69,8 @@ def test_a_load_on_the_api_has_no_errors() -> None:
 def test_the_handlers_load_the_standard_library_boto3_and_ours() -> None:
     (result,) = measured("lambda", "--rounds", "1", "--requests", "5")["results"]
     assert result["foreign_packages"] == []
-    assert result["package_kib"] <= 300
+    # 300 kB.
+    assert result["package_kib"] * 1024 <= 300_000
     assert result["bare_interpreter_ms"] < result["handler_import_ms"]
     assert result["cpu_ms_per_request"] > 0
 
