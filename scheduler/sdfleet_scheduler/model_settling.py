@@ -56,13 +56,17 @@ def clear(incoming: Path) -> frozenset[tuple[int, int]]:
     Returns the identities of files that look whole and may not be: the machine went down before they were on the disk.
     """
     doubtful = set()
-    for left in filter(_is_left_behind, incoming.iterdir()):
-        found = left.stat()
-        if found.st_nlink > 1 and _is_older_than_the_kernel(found):
-            doubtful.add(identity(found))
-        elif found.st_nlink > 1:
-            _sync(left)
-        left.unlink(missing_ok=True)
+    for temporary in incoming.iterdir():
+        # Whose download it is may end it meanwhile.
+        with contextlib.suppress(FileNotFoundError):
+            if not _is_left_behind(temporary):
+                continue
+            found = temporary.stat()
+            if found.st_nlink > 1 and _is_older_than_the_kernel(found):
+                doubtful.add(identity(found))
+            elif found.st_nlink > 1:
+                _sync(temporary)
+            temporary.unlink()
     return frozenset(doubtful)
 
 

@@ -166,3 +166,20 @@ async def test_a_fetch_that_is_cancelled_at_its_very_end_leaves_nothing_that_is_
     assert len(synced) == 1
     assert in_progress(tmp_path) == []
     assert (tmp_path / KEY).read_bytes() == WEIGHTS
+
+
+def test_a_download_that_its_owner_ends_meanwhile_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("1-a.part", "1-b.part"):
+        (tmp_path / name).touch()
+    judged = model_settling._is_left_behind
+
+    def is_left_behind(temporary: Path) -> bool:
+        if temporary.name == "1-a.part":
+            temporary.unlink()
+        return judged(temporary) or True
+
+    monkeypatch.setattr(model_settling, "_is_left_behind", is_left_behind)
+    assert model_settling.clear(tmp_path) == frozenset()
+    assert list(tmp_path.iterdir()) == []
