@@ -150,7 +150,7 @@ def _sweeper(deployment: DeploymentContext) -> HandlerCode:
         memory=_MEMORY,
         timeout=_SWEEP_TIMEOUT,
         permissions=(
-            record_permission("Records", deployment.table, "GetItem", "PutItem"),
+            record_permission("Records", deployment.table, "BatchGetItem", "GetItem", "PutItem"),
             content_permission("Contents", deployment.table, "GetItem"),
             Permission("FindDueRecords", ("dynamodb:Query",), (index,)),
             _publish(deployment, requests=True),

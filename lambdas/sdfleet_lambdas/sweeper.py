@@ -14,7 +14,7 @@ from sdfleet.domain.task import Failure, Task
 from sdfleet.domain.wire import messages
 from sdfleet.errors import ObjectNotFound, SdfleetError, TransitionRefused
 from sdfleet.telemetry import logs, metrics
-from sdfleet_lambdas import composition, records
+from sdfleet_lambdas import composition, records, undispatched
 from sdfleet_lambdas.composition import Services
 from sdfleet_lambdas.publication import announce, publish
 
@@ -45,13 +45,22 @@ def handler(event: Mapping[str, Any], _context: Any) -> dict[str, int]:
 def handle(_event: Mapping[str, Any], services: Services) -> dict[str, int]:
     """How many records had which outcome."""
     began = services.clock.now()
+    deadline = began + TIME_LIMIT
     outcomes: Counter[str] = Counter()
-    for task_id in services.tasks.due(now=began, limit=MAX_RECORDS):
-        if services.clock.now() - began > TIME_LIMIT:
-            log.warning("sweep.cut_short", outcomes=dict(outcomes))
-            break
+
+    def mend(task_id: str) -> bool:
         with logs.bound(task_id=task_id):
-            outcomes[_swept(task_id, services)] += 1
+            outcome = _swept(task_id, services)
+        outcomes[outcome] += 1
+        return outcome is not Outcome.FAILED
+
+    for task_id in services.tasks.due(now=began, limit=MAX_RECORDS):
+        if services.clock.now() > deadline:
+            break
+        mend(task_id)
+    undispatched.sweep(services, mend, deadline=deadline)
+    if services.clock.now() > deadline:
+        log.warning("sweep.cut_short", outcomes=dict(outcomes))
     deployment = metrics.of_deployment(services.deployment.deployment_id)
     for outcome, count in outcomes.items():
         metrics.count(names.SWEPT_TASKS, {**deployment, "Outcome": outcome}, count)
@@ -76,9 +85,8 @@ def _swept(task_id: str, services: Services) -> Outcome:
 def _mend(task_id: str, services: Services) -> Outcome:
     task = services.tasks.load(task_id)
     now = services.clock.now()
-    due_at = transitions.due_at(task) if task else None
-    # The list of due records may lag behind.
-    if task is None or due_at is None or due_at > now or task.is_leased(now):
+    # What was listed may have changed meanwhile.
+    if task is None or not (_is_due(task, now) or transitions.is_undispatched(task, now=now)) or task.is_leased(now):
         return Outcome.LEFT
     logs.bind(**trace.log_fields(task.trace_header))
     if task.is_terminal:
@@ -92,6 +100,11 @@ def _mend(task_id: str, services: Services) -> Outcome:
         return _end(task, services, CONTENT_LOST)
     publish(task, content, services)
     return Outcome.PUBLISHED
+
+
+def _is_due(task: Task, now: datetime) -> bool:
+    due_at = transitions.due_at(task)
+    return due_at is not None and due_at <= now
 
 
 def _end(task: Task, services: Services, failure: Failure | None = None) -> Outcome:

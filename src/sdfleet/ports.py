@@ -86,6 +86,23 @@ class IdempotencyRecord:
     fingerprint: str
 
 
+@dataclass(frozen=True)
+class UndispatchedTask:
+    task_id: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class UnfinishedPart:
+    """Some of the tasks that have not ended, looked through in the order of their expiry."""
+
+    undispatched: tuple[UndispatchedTask, ...]
+    #: How many there were, dispatched ones too.
+    count: int
+    #: The expiry up to which none was left out.
+    until: datetime
+
+
 class TaskStore(Protocol):
     def load(self, task_id: str) -> Task | None:
         """The newest record (a consistent read)."""
@@ -117,6 +134,14 @@ class TaskStore(Protocol):
 
     def due(self, *, now: datetime, limit: int) -> list[str]:
         """Ids of tasks whose `transitions.due_at` has passed, the longest-waiting first. May lag by seconds."""
+
+    def undispatched(self, *, after: datetime, until: datetime, limit: int) -> UnfinishedPart:
+        """Look through about `limit` tasks that expire after `after`, and no later than `until`. May lag by seconds."""
+
+    def sweep_mark(self) -> datetime | None:
+        """The expiry up to which undispatched tasks were looked for."""
+
+    def set_sweep_mark(self, until: datetime) -> None: ...
 
 
 class ContentItems(Protocol):

@@ -223,10 +223,50 @@ def test_a_task_is_due_when_its_time_has_come(store: TaskStore) -> None:
 
 def test_the_longest_waiting_are_due_first(store: TaskStore) -> None:
     for number in (3, 1, 5, 2, 4, 0):
-        create(store, a_task(id=f"task-{number}", created_at=NOON + timedelta(seconds=number)))
+        create(store, a_task(id=f"task-{number}", expires_at=NOON + timedelta(seconds=number)))
     later = NOON + timedelta(hours=1)
     assert store.due(now=later, limit=10) == [f"task-{number}" for number in range(6)]
     assert store.due(now=later, limit=2) == ["task-0", "task-1"]
+
+
+def test_undispatched_tasks_are_found_by_their_expiry(store: TaskStore) -> None:
+    for number in range(6):
+        expires_at = NOON + timedelta(seconds=number)
+        make = a_queued_task if number == 3 else a_task
+        create(store, make(id=f"task-{number}", expires_at=expires_at))
+    part = store.undispatched(after=NOON, until=NOON + timedelta(seconds=4), limit=100)
+    assert [task.task_id for task in part.undispatched] == ["task-1", "task-2", "task-4"]
+    assert part.undispatched[0].expires_at == NOON + timedelta(seconds=1)
+    assert (part.count, part.until) == (4, NOON + timedelta(seconds=4))
+
+
+def test_an_ended_task_is_not_undispatched(store: TaskStore) -> None:
+    create(store, a_succeeded_task(dispatched_at=None))
+    part = store.undispatched(after=NOON, until=NOON + timedelta(days=30), limit=100)
+    assert (part.undispatched, part.count) == ((), 1)
+
+
+def test_looked_through_part_by_part_none_is_left_out(store: TaskStore) -> None:
+    for number in range(30):
+        create(store, a_task(id=f"task-{number}", expires_at=NOON + timedelta(seconds=number)))
+    after, until = NOON - timedelta(seconds=1), NOON + timedelta(seconds=25)
+    found = []
+    parts = 0
+    while after < until:
+        part = store.undispatched(after=after, until=until, limit=7)
+        found += [task.task_id for task in part.undispatched]
+        assert part.until > after
+        after = part.until
+        parts += 1
+    assert found == [f"task-{number}" for number in range(26)]
+    assert parts > 2
+
+
+def test_the_place_of_the_sweep_is_kept(store: TaskStore) -> None:
+    assert store.sweep_mark() is None
+    for moment in (NOON, NOON + timedelta(microseconds=1)):
+        store.set_sweep_mark(moment)
+        assert store.sweep_mark() == moment
 
 
 def test_a_task_that_wants_nothing_is_never_due(store: TaskStore) -> None:

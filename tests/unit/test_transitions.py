@@ -210,7 +210,7 @@ def test_a_task_that_has_not_ended_has_no_notice() -> None:
 @pytest.mark.parametrize(
     ("task", "due_at"),
     [
-        (a_task(), NOON + SWEEP_GRACE),
+        (a_task(), NOON + TASK_EXPIRY),
         (a_queued_task(), NOON + TASK_EXPIRY),
         (a_running_task(), NOON + TASK_EXPIRY),
         (a_failed_task(finished_at=LATER), LATER + SWEEP_GRACE),
@@ -220,3 +220,16 @@ def test_a_task_that_has_not_ended_has_no_notice() -> None:
 )
 def test_the_sweeper_looks_when_something_should_have_happened(task: Task, due_at: object) -> None:
     assert transitions.due_at(task) == due_at
+
+
+@pytest.mark.parametrize(
+    ("task", "after", "expected"),
+    [
+        (a_task(), SWEEP_GRACE, True),
+        (a_task(), SWEEP_GRACE - timedelta(seconds=1), False),
+        (a_queued_task(), SWEEP_GRACE, False),
+        (a_failed_task(dispatched_at=None), SWEEP_GRACE, False),
+    ],
+)
+def test_a_task_is_undispatched_once_its_request_must_be_over(task: Task, after: timedelta, expected: bool) -> None:
+    assert transitions.is_undispatched(task, now=NOON + after) is expected

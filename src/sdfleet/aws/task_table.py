@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sdfleet.aws.clock import SystemClock
@@ -24,9 +24,9 @@ from sdfleet.aws.task_record import (
     task_key,
     to_item,
 )
-from sdfleet.domain.task import RECORD_LIFETIME, Task
-from sdfleet.errors import RecordConflict
-from sdfleet.ports import IDEMPOTENCY_LIFETIME, Clock, IdempotencyRecord
+from sdfleet.domain.task import RECORD_LIFETIME, Task, TaskStatus
+from sdfleet.errors import RecordConflict, ServiceUnavailable
+from sdfleet.ports import IDEMPOTENCY_LIFETIME, Clock, IdempotencyRecord, UndispatchedTask, UnfinishedPart
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -42,6 +42,12 @@ _UNCHANGED = "#run = :run AND #revision = :revision"
 #: DynamoDB deletes expired items late; until then they count as absent.
 _ABSENT = "attribute_not_exists(#pk) OR #ttl <= :now"
 _ABSENT_NAMES = {"#pk": PARTITION_KEY, "#ttl": TTL_ATTRIBUTE}
+_SWEEP_KEY = {PARTITION_KEY: {"S": "sweep"}}
+_SWEPT_UNTIL = "until"
+#: Records of one BatchGetItem (API reference), and how often it is asked for those that it leaves out when throttled.
+_BATCH, _BATCH_TRIES = 100, 5
+#: Of the text that times are kept as.
+_MOMENT = timedelta(microseconds=1)
 
 
 def table_definition(table_name: str) -> dict[str, Any]:
@@ -120,6 +126,74 @@ class DynamoTaskStore:
                 )
             found += [(item[DUE_AT]["S"], task_id_of(item[PARTITION_KEY]["S"])) for item in answer["Items"]]
         return [task_id for _, task_id in sorted(found)[:limit]]
+
+    def undispatched(self, *, after: datetime, until: datetime, limit: int) -> UnfinishedPart:
+        found: list[tuple[datetime, str]] = []
+        for shard in DUE_SHARDS:
+            with translated():
+                answer = self._client.query(
+                    TableName=self._table_name,
+                    IndexName=DUE_INDEX,
+                    KeyConditionExpression="#shard = :shard AND #due BETWEEN :after AND :until",
+                    ExpressionAttributeNames={"#shard": DUE_SHARD, "#due": DUE_AT},
+                    ExpressionAttributeValues={
+                        ":shard": {"S": shard},
+                        ":after": {"S": sortable(after + _MOMENT)},
+                        ":until": {"S": sortable(until)},
+                    },
+                    Limit=limit // len(DUE_SHARDS) + 1,
+                )
+            part = [
+                (datetime.fromisoformat(item[DUE_AT]["S"]), task_id_of(item[PARTITION_KEY]["S"]))
+                for item in answer["Items"]
+            ]
+            found += part
+            if "LastEvaluatedKey" in answer:
+                # The other shards may have gone further; what is looked at again by then costs a read.
+                until = min(until, part[-1][0])
+        found = sorted(one for one in found if one[0] <= until)
+        waiting = self._waiting([task_id for _, task_id in found])
+        return UnfinishedPart(
+            undispatched=tuple(UndispatchedTask(task_id, due) for due, task_id in found if task_id in waiting),
+            count=len(found),
+            until=until,
+        )
+
+    def sweep_mark(self) -> datetime | None:
+        with translated():
+            item = self._client.get_item(TableName=self._table_name, Key=_SWEEP_KEY).get("Item")
+        return datetime.fromisoformat(item[_SWEPT_UNTIL]["S"]) if item else None
+
+    def set_sweep_mark(self, until: datetime) -> None:
+        with translated():
+            self._client.put_item(TableName=self._table_name, Item={**_SWEEP_KEY, _SWEPT_UNTIL: {"S": sortable(until)}})
+
+    def _waiting(self, task_ids: Sequence[str]) -> set[str]:
+        """Those that are queued and were never dispatched. Half the price of consistent reads: who is wrongly taken for
+        one of them is read again before anything is done."""
+        waiting: set[str] = set()
+        for start in range(0, len(task_ids), _BATCH):
+            asked: Any = {
+                self._table_name: {
+                    "Keys": [{PARTITION_KEY: {"S": task_key(one)}} for one in task_ids[start:][:_BATCH]],
+                    "ProjectionExpression": "#pk, #status, dispatched_at",
+                    "ExpressionAttributeNames": {"#pk": PARTITION_KEY, "#status": "status"},
+                }
+            }
+            for _ in range(_BATCH_TRIES):
+                with translated():
+                    answer = self._client.batch_get_item(RequestItems=asked)
+                waiting.update(
+                    task_id_of(item[PARTITION_KEY]["S"])
+                    for item in answer["Responses"].get(self._table_name, ())
+                    if "dispatched_at" not in item and item["status"]["S"] == TaskStatus.QUEUED
+                )
+                asked = answer.get("UnprocessedKeys")
+                if not asked:
+                    break
+            else:
+                raise ServiceUnavailable("DynamoDB leaves records out of its answers; try again.")
+        return waiting
 
     def _item(self, key: str) -> Mapping[str, Any] | None:
         with translated():

@@ -101,26 +101,29 @@ class Assumptions:
     queue_requests: int = 3
     #: Accepted, dispatched, claimed, settled, notified: a KiB each (`tests/unit/test_write_units.py`).
     record_writes: int = 5
-    #: Of the index of due tasks: one to come, two to move, one to go.
-    index_writes: int = 4
+    #: Of the index of unfinished tasks: one to come, one to go.
+    index_writes: int = 2
     #: Deflated: six of the published 8 KiB become two; those of the guidance's examples have one.
     content_writes: int = 2
-    record_reads: int = 2
+    #: Of an instance and of a caller, one each; of the sweeper two halves.
+    record_reads: int = 3
     #: Record, index and content.
     record_kib: float = 3.2
     #: Of the function that accepts: memory, and time with its calls of other services: three writes of DynamoDB, one
     #: publish, its own work.
     function_gb: float = 0.5
     function_s: float = 0.06
+    #: Whether the table has continuous backups.
+    has_backups: bool = True
     #: Share of the requests that X-Ray samples, by the deployment's own rule.
-    traced: float = 0.05
+    traced: float = 0.01
     #: Log lines: 0.8 of the function, 0.4 that Lambda adds, 1.1 of the scheduler, 0.5 of the runtime.
     log_kib: float = 2.8
     #: An instance lives so long: a Spot GPU is taken away, or the queue is empty.
     hours_per_launch: float = 8.0
-    #: Custom metrics that a fleet reports while it runs, and those of each instance.
+    #: Custom metrics that a fleet reports while it runs, and those of each instance where they are wanted.
     fleet_metrics: int = 20
-    instance_metrics: int = 6
+    instance_metrics: int = 0
     #: GB of the function that scales, which is there as long as there is work.
     scaler_gb: float = 0.25
 
@@ -201,11 +204,12 @@ def further_items(
     launches = hours / assumed.hours_per_launch
     writes = assumed.record_writes + assumed.index_writes + assumed.content_writes
     recorded_gb = images * assumed.record_kib / _KIB_PER_GIB
+    backed_up_gb = recorded_gb if assumed.has_backups else 0.0
     return (
         Item("Amazon DynamoDB", "1M write units", writes * millions, prices.dynamodb_write_million),
         Item("Amazon DynamoDB", "1M read units", assumed.record_reads * millions, prices.dynamodb_read_million),
         Item("Amazon DynamoDB", "GB-month", recorded_gb, prices.dynamodb_gb_month),
-        Item("Amazon DynamoDB", "GB-month of backups", recorded_gb, prices.dynamodb_backup_gb_month),
+        Item("Amazon DynamoDB", "GB-month of backups", backed_up_gb, prices.dynamodb_backup_gb_month),
         Item("Amazon CloudWatch", "GB of logs", images * assumed.log_kib / _KIB_PER_GIB, prices.logs_gb),
         Item(
             "Amazon CloudWatch",

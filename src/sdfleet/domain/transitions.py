@@ -28,7 +28,7 @@ from sdfleet.errors import ClaimLost, TransitionRefused
 
 #: Runs of one task that may end with a dead instance before they count: a Spot storm is not the task's fault.
 FREE_LEASE_LOSSES = 5
-#: A record left in a state that wants something done (publish, notify) is due this long after its last step.
+#: For so long the sweeper leaves a record alone that wants something done (publish, notify) after its last step.
 #: Above the submission handler's own time limit of 29 s, so that the sweeper never races a living request.
 SWEEP_GRACE = timedelta(seconds=60)
 
@@ -256,9 +256,13 @@ def due_at(task: Task) -> datetime | None:
         # Only who holds its message makes it so, and the message comes again until somebody was told: the time stays
         # what it was, for each change of it is two more writes.
         return task.expires_at if task.status is TaskStatus.SUCCEEDED else task.finished_at + SWEEP_GRACE
-    if task.dispatched_at is None:
-        return task.created_at + SWEEP_GRACE
+    # From beginning to end: one that was never dispatched is found among the newly accepted, by `is_undispatched`.
     return task.expires_at
+
+
+def is_undispatched(task: Task, *, now: datetime) -> bool:
+    """Whether whoever accepted it is gone and has not said that the topic took its message."""
+    return not task.is_terminal and task.dispatched_at is None and task.created_at + SWEEP_GRACE <= now
 
 
 def _with_loss_counted(task: Task) -> Task:

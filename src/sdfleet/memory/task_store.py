@@ -8,9 +8,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from sdfleet.domain import transitions
-from sdfleet.domain.task import RECORD_LIFETIME, Task
+from sdfleet.domain.task import RECORD_LIFETIME, Task, TaskStatus
 from sdfleet.errors import RecordConflict
-from sdfleet.ports import IDEMPOTENCY_LIFETIME, Clock, IdempotencyRecord
+from sdfleet.ports import IDEMPOTENCY_LIFETIME, Clock, IdempotencyRecord, UndispatchedTask, UnfinishedPart
 
 
 class MemoryTaskStore:
@@ -20,6 +20,7 @@ class MemoryTaskStore:
         self._clock = clock
         self._tasks: dict[str, Task] = {}
         self._keys: dict[str, tuple[IdempotencyRecord, datetime]] = {}
+        self._sweep_mark: datetime | None = None
         self._lock = threading.Lock()
 
     def load(self, task_id: str) -> Task | None:
@@ -50,6 +51,29 @@ class MemoryTaskStore:
         with self._lock:
             waiting = [(due, task.id) for task in self._tasks.values() if (due := transitions.due_at(task)) is not None]
         return [task_id for due, task_id in sorted(waiting) if due <= now][:limit]
+
+    def undispatched(self, *, after: datetime, until: datetime, limit: int) -> UnfinishedPart:
+        with self._lock:
+            unfinished = [(due, task) for task in self._tasks.values() if (due := transitions.due_at(task)) is not None]
+        found = sorted((due, task.id, task) for due, task in unfinished if after < due <= until)
+        part = found[:limit]
+        return UnfinishedPart(
+            undispatched=tuple(
+                UndispatchedTask(task.id, due)
+                for due, _, task in part
+                if task.status is TaskStatus.QUEUED and task.dispatched_at is None
+            ),
+            count=len(part),
+            until=part[-1][0] if len(part) < len(found) else until,
+        )
+
+    def sweep_mark(self) -> datetime | None:
+        with self._lock:
+            return self._sweep_mark
+
+    def set_sweep_mark(self, until: datetime) -> None:
+        with self._lock:
+            self._sweep_mark = until
 
     def tasks(self) -> list[Task]:
         """Every record. For assertions: the port has no such thing."""
