@@ -39,12 +39,17 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "modelsRuntime": [dict(WEBUI), dict(COMFYUI)],
         "outputs": {"retentionDays": 90},
         "dashboard": True,
-        "APIGW": {"accessLogs": True},
+        "APIGW": {"accessLogs": True, "tracedPercentage": 20},
         "tags": {"team": "art"},
     },
     # As `./deploy.sh --local` makes it.
     "local": {"region": "us-east-1", "stackName": "local", "modelsRuntime": [dict(WEBUI), dict(COMFYUI)]},
-    "no-api": {"region": "us-west-2", "api": False, "outputs": {"bucketName": "my-pictures", "cdn": False}},
+    "no-api": {
+        "region": "us-west-2",
+        "api": False,
+        "outputs": {"bucketName": "my-pictures", "cdn": False},
+        "retention": {"backupDays": None},
+    },
     "image-pipeline": {
         "region": "us-west-2",
         "modelsRuntime": [dict(WEBUI), dict(NEURON)],

@@ -24,8 +24,6 @@ from sdfleet_cdk.functions import API_TIMEOUT
 
 #: Documents that are readable without a key (wire contract, Discovery).
 OPEN_PATHS = ("health", "openapi.json")
-#: Of the requests, X-Ray takes this share; their logs name all traces.
-TRACED_SHARE = 0.05
 #: Before X-Ray's own rule, which is the last, and after what an operator sets up for a search.
 _TRACE_PRIORITY = 9000
 #: Nobody sets a quota here; where an operator adds one to the plan, its period is a day at least.
@@ -105,7 +103,7 @@ class FrontApi(Construct):
             ),
         )
         if deployment.region.has_lambda_tracing:
-            self._sample_traces(deployment.deployment_id, config.api_gateway.stage_name)
+            self._sample_traces(deployment)
         # CDK's own output of the same address, under a name of its own.
         self.api.node.try_remove_child("Endpoint")
         self._add_methods(function)
@@ -128,20 +126,22 @@ class FrontApi(Construct):
             f" --output text --region {cdk.Stack.of(self).region}"
         )
 
-    def _sample_traces(self, deployment_id: str, stage_name: str) -> None:
+    def _sample_traces(self, deployment: DeploymentContext) -> None:
         """X-Ray's own rule takes a request a second as well, which is 5 USD for a million that come one by one."""
+        gateway = deployment.config.api_gateway
         xray.CfnSamplingRule(
             self,
             "Traces",
             sampling_rule=xray.CfnSamplingRule.SamplingRuleProperty(
-                rule_name=deployment_id,
+                rule_name=deployment.deployment_id,
                 version=1,
                 priority=_TRACE_PRIORITY,
-                fixed_rate=TRACED_SHARE,
+                fixed_rate=gateway.traced_percentage / 100,
+                # Requests a second before the rate: at 1, up to 2.6 million traces a month.
                 reservoir_size=0,
-                # A stage of API Gateway is a service by this name (X-Ray Developer Guide, "Amazon API Gateway active
-                # tracing support").
-                service_name=f"{deployment_id}/{stage_name}",
+                # A stage of API Gateway is a service by this name (API Gateway Developer Guide, "Configure AWS X-Ray
+                # sampling rules for API Gateway APIs").
+                service_name=f"{deployment.deployment_id}/{gateway.stage_name}",
                 service_type="*",
                 host="*",
                 http_method="*",

@@ -28,23 +28,23 @@ _BOOT_LOG = "/var/log/cloud-init-output.log"
 
 
 def agent_settings(deployment_id: str, runtime: RuntimeConfig) -> dict[str, Any]:
-    """Each measurement once for the fleet and once for the instance.
+    """Each measurement once for the fleet and, where the configuration wants it, once for the instance.
 
-    Of the agent's own dimensions none: they would make one for each GPU's serial number and each device's name.
+    With the agent's own dimensions there is none: each GPU's serial number and each device's name would make one.
     """
-    fleet = names.fleet_name(deployment_id, runtime.name)
-    labels = {
-        names.FLEET_DIMENSION: fleet,
-        "Deployment": deployment_id,
-        "Runtime": runtime.name,
-        "Release": RELEASE_PLACEHOLDER,
-    }
+    labels = {names.FLEET_DIMENSION: names.fleet_name(deployment_id, runtime.name)}
+    aggregates = [[names.FLEET_DIMENSION]]
+    if runtime.fleet.instance_metrics:
+        labels |= {"Deployment": deployment_id, "Runtime": runtime.name, "Release": RELEASE_PLACEHOLDER}
+        aggregates.append(list(_INSTANCE_DIMENSIONS))
     return {
         "agent": {"metrics_collection_interval": _INTERVAL_S},
         "metrics": {
             "namespace": names.METRIC_NAMESPACE,
+            # For the fleet's aggregate too: the agent makes one only of fewer dimensions than the measurement has
+            # (aws/amazon-cloudwatch-agent, plugins/outputs/cloudwatch, ProcessRollup).
             "append_dimensions": {"InstanceId": "${aws:InstanceId}"},
-            "aggregation_dimensions": [[names.FLEET_DIMENSION], list(_INSTANCE_DIMENSIONS)],
+            "aggregation_dimensions": aggregates,
             "metrics_collected": {
                 **({} if has_neuron(runtime) else {"nvidia_gpu": _measured(_GPU_UNITS, labels)}),
                 "mem": _measured({"used_percent": "Percent"}, labels),

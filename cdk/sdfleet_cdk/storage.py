@@ -24,8 +24,6 @@ DUE_AT = "due_at"
 
 #: Contents and uploads are read as long as the record lives that names them; S3 deletes once a day.
 CONTENT_LIFETIME = RECORD_LIFETIME + timedelta(days=1)
-#: A mistake is noticed within days; and for so long after their end contents could be had back, prompts included.
-RECOVERY_DAYS = 7
 #: Somebody has to find the time to look at them.
 DEAD_LETTER_LIFETIME = timedelta(days=90)
 #: A build takes an hour.
@@ -33,6 +31,7 @@ BUILD_SOURCE_LIFETIME = timedelta(days=7)
 #: Nothing of ours takes a day to upload.
 _UPLOAD_PATIENCE = timedelta(days=1)
 
+_NO_BACKUPS = "retention.backupDays is null: whoever runs the deployment gives up the table's continuous backups."
 _NO_ACCESS_LOG = (
     "Access logs would be a bucket more, whose objects cost more than what they tell: the writers are two roles, and"
     " CloudTrail data events can be switched on where an audit asks for them."
@@ -49,7 +48,7 @@ class Storage(Construct):
         self, scope: Construct, construct_id: str, *, deployment_id: str, config: Config, region: Region
     ) -> None:
         super().__init__(scope, construct_id)
-        _task_table(self, names.table_name(deployment_id))
+        _task_table(self, names.table_name(deployment_id), config.retention.backup_days)
         #: None: the configuration names a bucket of the user's.
         self.output_bucket: s3.Bucket | None = None
         if config.outputs.bucket_name is None:
@@ -57,7 +56,7 @@ class Storage(Construct):
         _inbox_bucket(self, bucket_name(deployment_id, "inbox", region))
 
 
-def _task_table(scope: Construct, name: str) -> dynamodb.Table:
+def _task_table(scope: Construct, name: str, backup_days: int | None) -> dynamodb.Table:
     text = dynamodb.AttributeType.STRING
     table = dynamodb.Table(
         scope,
@@ -67,10 +66,10 @@ def _task_table(scope: Construct, name: str) -> dynamodb.Table:
         billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
         time_to_live_attribute=TTL_ATTRIBUTE,
         point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
-            point_in_time_recovery_enabled=True, recovery_period_in_days=RECOVERY_DAYS
+            point_in_time_recovery_enabled=backup_days is not None, recovery_period_in_days=backup_days
         ),
-        # Only buckets stay when a deployment goes. DynamoDB keeps a backup of a table with point-in-time recovery for
-        # 35 days (Developer Guide, "Deleting a table with point-in-time recovery enabled").
+        # Only buckets stay when a deployment goes. DynamoDB keeps a last backup of a table with continuous ones for 35
+        # days (Developer Guide, "Deleting a table with point-in-time recovery enabled").
         removal_policy=cdk.RemovalPolicy.DESTROY,
     )
     table.add_global_secondary_index(
@@ -80,6 +79,8 @@ def _task_table(scope: Construct, name: str) -> dynamodb.Table:
         projection_type=dynamodb.ProjectionType.KEYS_ONLY,
     )
     keep_when_replaced(table)
+    if backup_days is None:
+        nag.acknowledge(table, {"DDB3": _NO_BACKUPS})
     return table
 
 

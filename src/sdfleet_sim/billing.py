@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from sdfleet.config import Config
-from sdfleet.config.inventory import inventory_of, machine_of
+from sdfleet.config.inventory import assumptions_of, inventory_of, machine_of
 from sdfleet.config.prices import PriceList
 from sdfleet.domain import cost
-from sdfleet.domain.cost import Assumptions, Item, total_usd
+from sdfleet.domain.cost import Item, total_usd
 from sdfleet.errors import ConfigError
 from sdfleet_sim.instance import Purchase
 from sdfleet_sim.ledger import Lived
@@ -93,7 +93,7 @@ def bill(
     kinds = [kind for kind, _ in hours] or [config.runtimes[0].fleet.instance_types[0]]
     machine = machine_of(config, prices, kinds[0])
     launches = max(1, len(lived))
-    assumed = replace(Assumptions(), hours_per_launch=max(total_hours, 1e-9) / launches)
+    assumed = replace(assumptions_of(config), hours_per_launch=max(total_hours, 1e-9) / launches)
     services = (
         *cost.request_items(images, total_hours, machine, prices.services, assumed, has_api=config.has_api),
         *cost.further_items(images, total_hours, machine, prices.services, assumed, fleet_hours=fleet_hours),

@@ -13,13 +13,14 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from sdfleet.config import Config
-from sdfleet.domain.cost import Assumptions
+from sdfleet.config.inventory import INSTANCE_METRICS
 from sdfleet_cdk.metrics_agent import RELEASE_PLACEHOLDER, agent_settings
 
 _ROOT = Path(__file__).resolve().parents[2]
 _SCHEMA = json.loads((_ROOT / "ami/imagebuilder/cloudwatch-agent.schema.json").read_text())
 WEBUI = {"name": "sdruntime", "type": "sdwebui", "modelFilename": "v1-5.safetensors"}
-CHIPS = {
+EACH_INSTANCE = {**WEBUI, "fleet": {"instanceMetrics": True}}
+CHIPS: dict[str, Any] = {
     "name": "chips",
     "type": "custom",
     "images": {"runtime": "registry.example.com/neuron:1"},
@@ -36,7 +37,7 @@ def complaints(told: dict[str, Any]) -> list[str]:
     return [f"{error.json_path}: {error.message}" for error in Draft202012Validator(_SCHEMA).iter_errors(told)]
 
 
-@pytest.mark.parametrize("runtime", [WEBUI, CHIPS], ids=lambda one: str(one["name"]))
+@pytest.mark.parametrize("runtime", [WEBUI, EACH_INSTANCE, CHIPS])
 def test_the_settings_are_as_the_agent_documents_them(runtime: dict[str, Any]) -> None:
     assert complaints(settings(runtime)) == []
 
@@ -74,11 +75,18 @@ def test_gpus_memory_and_disks_are_measured_with_their_units() -> None:
         "mem_used_percent": "Percent",
         "disk_used_percent": "Percent",
     }
-    assert len(measured) == Assumptions().instance_metrics
+    assert len(measured) == INSTANCE_METRICS
 
 
-def test_each_measurement_is_there_once_for_the_fleet_and_once_for_the_instance() -> None:
+def test_each_measurement_is_there_once_for_the_fleet() -> None:
     metrics = settings(WEBUI)["metrics"]
+    assert metrics["aggregation_dimensions"] == [["Fleet"]]
+    for plugin in metrics["metrics_collected"].values():
+        assert plugin["append_dimensions"] == {"Fleet": "sdfleet-sdruntime"}
+
+
+def test_and_where_the_configuration_wants_it_once_for_the_instance() -> None:
+    metrics = settings(EACH_INSTANCE)["metrics"]
     assert metrics["aggregation_dimensions"] == [["Fleet"], ["Deployment", "Runtime", "Release", "InstanceId"]]
     for plugin in metrics["metrics_collected"].values():
         assert plugin["append_dimensions"] == {
@@ -87,17 +95,26 @@ def test_each_measurement_is_there_once_for_the_fleet_and_once_for_the_instance(
             "Runtime": "sdruntime",
             "Release": RELEASE_PLACEHOLDER,
         }
-        # The agent's own have each GPU's serial number and each device's name in them.
+
+
+@pytest.mark.parametrize("runtime", [WEBUI, EACH_INSTANCE, CHIPS])
+def test_nothing_is_reported_by_the_agents_own_dimensions(runtime: dict[str, Any]) -> None:
+    metrics = settings(runtime)["metrics"]
+    for plugin in metrics["metrics_collected"].values():
+        # They have each GPU's serial number and each device's name in them.
         assert plugin["drop_original_metrics"] == [one["name"] for one in plugin["measurement"]]
+        # The agent aggregates only to fewer dimensions than a measurement has; memory has no others than these.
+        dimensions = {*metrics["append_dimensions"], *plugin["append_dimensions"]}
+        assert all(set(one) < dimensions for one in metrics["aggregation_dimensions"])
 
 
 def test_without_nvidias_gpus_none_is_asked_for() -> None:
     assert set(settings(CHIPS)["metrics"]["metrics_collected"]) == {"mem", "disk"}
 
 
-def test_the_instance_puts_its_own_release_into_the_settings(tmp_path: Path) -> None:
-    told = tmp_path / "cloudwatch-agent.json"
-    told.write_text(json.dumps(settings(CHIPS)))
+def handed_to_the_agent(told: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
+    """By gpu-metrics.sh, on an instance of release 1.2.0."""
+    (tmp_path / "cloudwatch-agent.json").write_text(json.dumps(told))
     agent = tmp_path / "ctl"
     agent.write_text(
         f'#!/bin/sh\nfor word in "$@"; do case $word in file:*) cp "${{word#file:}}" {tmp_path}/got;; esac; done\n'
@@ -114,6 +131,16 @@ def test_the_instance_puts_its_own_release_into_the_settings(tmp_path: Path) -> 
         assert place in script
         script = script.replace(place, str(tmp_path / here))
     subprocess.run(["bash", "-c", script], check=True)
-    got = (tmp_path / "got").read_text()
-    assert RELEASE_PLACEHOLDER not in got
-    assert json.loads(got)["metrics"]["metrics_collected"]["mem"]["append_dimensions"]["Release"] == "1.2.0"
+    got: dict[str, Any] = json.loads((tmp_path / "got").read_text())
+    return got
+
+
+def test_the_instance_puts_its_own_release_into_the_settings(tmp_path: Path) -> None:
+    told = settings({**CHIPS, "fleet": {**CHIPS["fleet"], "instanceMetrics": True}})
+    got = handed_to_the_agent(told, tmp_path)
+    assert RELEASE_PLACEHOLDER not in json.dumps(got)
+    assert got["metrics"]["metrics_collected"]["mem"]["append_dimensions"]["Release"] == "1.2.0"
+
+
+def test_without_metrics_of_instances_the_settings_are_taken_as_they_are(tmp_path: Path) -> None:
+    assert handed_to_the_agent(settings(CHIPS), tmp_path) == settings(CHIPS)

@@ -6,7 +6,7 @@ import pytest
 
 from cdk_templates import VARIANTS, WEBUI, Templates, templates
 from sdfleet.config import Config, placed
-from sdfleet.config.inventory import inventory_of
+from sdfleet.config.inventory import assumptions_of, inventory_of
 from sdfleet.domain.cost import HOURS, Assumptions, Inventory
 
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
@@ -25,9 +25,17 @@ NOT_RECKONED_WITH = (
 )
 
 
-def counted(variant: str) -> Inventory:
+def configured(variant: str) -> Config:
     keys = {"modelsRuntime": [dict(WEBUI)], **VARIANTS[variant]}
-    return inventory_of(placed(Config.model_validate(keys), keys["region"]))
+    return placed(Config.model_validate(keys), keys["region"])
+
+
+def counted(variant: str) -> Inventory:
+    return inventory_of(configured(variant))
+
+
+def assumed(variant: str) -> Assumptions:
+    return assumptions_of(configured(variant))
 
 
 def count(made: Templates, kind: str) -> int:
@@ -60,6 +68,21 @@ def test_the_queues_that_functions_wait_at_are_counted(variant: str) -> None:
 
 
 @every_variant
+def test_the_queues_that_the_sweeper_looks_into_each_minute_are_counted(variant: str) -> None:
+    made = templates(variant)
+    (taking,) = [
+        statement
+        for role in made.resources("AWS::IAM::Role")
+        for policy in role.properties.get("Policies", ())
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Sid"] == "TakeLetters"
+    ]
+    resources = taking["Resource"]
+    queues = resources if isinstance(resources, list) else [resources]
+    assert counted(variant).scheduled_receives == len(queues) * HOURS * 60
+
+
+@every_variant
 def test_schedules_are_counted_by_their_rates(variant: str) -> None:
     a_month = {"rate(1 minute)": HOURS * 60, "rate(1 hour)": HOURS}
     rules = [rule.properties for rule in templates(variant).resources("AWS::Events::Rule")]
@@ -78,9 +101,27 @@ def test_there_is_nothing_that_the_bill_has_no_row_for(variant: str) -> None:
 @every_variant
 def test_traces_are_taken_as_the_bill_says(variant: str) -> None:
     rules = [one.properties["SamplingRule"] for one in templates(variant).resources("AWS::XRay::SamplingRule")]
-    has_traced_api = variant not in ("china", "no-api")
-    expected = [(Assumptions().traced, 0)] if has_traced_api else []
-    assert [(rule["FixedRate"], rule["ReservoirSize"]) for rule in rules] == expected
+    assert sum(rule["FixedRate"] for rule in rules) == assumed(variant).traced
+    assert [rule["ReservoirSize"] for rule in rules] == [0 for _ in rules]
+
+
+def test_some_variants_have_traces_and_one_of_them_its_own_share() -> None:
+    assert [assumed(variant).traced for variant in ("default", "two-runtimes", "china", "no-api")] == [0.01, 0.2, 0, 0]
+
+
+@every_variant
+def test_backups_are_billed_where_the_table_has_them(variant: str) -> None:
+    (table,) = templates(variant).resources("AWS::DynamoDB::Table")
+    recovery = table.properties["PointInTimeRecoverySpecification"]
+    assert recovery["PointInTimeRecoveryEnabled"] is assumed(variant).has_backups
+
+
+def test_backups_are_kept_for_as_long_as_the_configuration_says() -> None:
+    recovered = []
+    for variant in ("default", "no-api"):
+        (table,) = templates(variant).resources("AWS::DynamoDB::Table")
+        recovered.append(table.properties["PointInTimeRecoverySpecification"].get("RecoveryPeriodInDays"))
+    assert recovered == [configured("default").retention.backup_days, None] == [7, None]
 
 
 @every_variant

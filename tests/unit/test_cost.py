@@ -7,8 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from sdfleet.config import Config, FleetConfig, ImagePipelineConfig, NetworkConfig, RuntimeConfig
-from sdfleet.config.inventory import inventory_of, machine_of
+from sdfleet.config import (
+    Config,
+    FleetConfig,
+    ImagePipelineConfig,
+    NetworkConfig,
+    RetentionConfig,
+    RuntimeConfig,
+    placed,
+)
+from sdfleet.config.api import ApiGatewayConfig
+from sdfleet.config.inventory import INSTANCE_METRICS, assumptions_of, inventory_of, machine_of
 from sdfleet.config.network import Egress
 from sdfleet.config.prices import SHIPPED, PriceList, read_prices
 from sdfleet.domain import cost
@@ -98,6 +107,41 @@ def test_each_launch_fills_a_volume(prices: PriceList) -> None:
     assert quantity(items, "GB initialised at a rate") == 400
 
 
+def test_backups_cost_nothing_where_there_are_none(prices: PriceList) -> None:
+    def backed_up_gb(days: int | None) -> float:
+        assumed = assumptions_of(Config(retention=RetentionConfig(backup_days=days)))
+        items = cost.further_items(MILLION, 1.0, a_machine(), prices.services, assumed)
+        return quantity(items, "GB-month of backups")
+
+    assert backed_up_gb(None) == 0
+    recorded_gb = MILLION * Assumptions().record_kib / 1024**2
+    assert backed_up_gb(1) == backed_up_gb(35) == pytest.approx(recorded_gb)
+
+
+def test_instances_have_metrics_of_their_own_where_they_are_wanted(prices: PriceList) -> None:
+    def metric_months(*, wanted: bool) -> float:
+        assumed = assumptions_of(a_config(instance_metrics=wanted))
+        items = cost.further_items(0, 20 * cost.HOURS, a_machine(), prices.services, assumed, fleet_hours=cost.HOURS)
+        return quantity(items, "custom metric-month")
+
+    # Twenty instances for a month.
+    assert metric_months(wanted=True) - metric_months(wanted=False) == 20 * INSTANCE_METRICS
+
+
+def test_as_many_requests_are_traced_as_the_configuration_says(prices: PriceList) -> None:
+    def traced(**gateway: float) -> float:
+        assumed = assumptions_of(Config(api_gateway=ApiGatewayConfig(**gateway)))  # type: ignore[arg-type]
+        return quantity(cost.further_items(MILLION, 1.0, a_machine(), prices.services, assumed), "1M traces")
+
+    assert traced() == pytest.approx(0.01)
+    assert [traced(traced_percentage=share) for share in (0, 0.5, 100)] == pytest.approx([0, 0.005, 1])
+
+
+@pytest.mark.parametrize("config", [Config(api=False), placed(Config(), "cn-north-1")], ids=["no API", "China"])
+def test_where_there_is_no_traced_api_nothing_is_traced(config: Config) -> None:
+    assert assumptions_of(config).traced == 0
+
+
 def test_an_idle_deployment_in_us_west_2_costs_fifteen_dollars_at_most(prices: PriceList) -> None:
     prices.require("us-west-2")
     config = Config()
@@ -126,7 +170,15 @@ def test_the_inventory_counts_per_fleet() -> None:
     one, two = a_config(), Config(runtimes=(*a_config().runtimes, RuntimeConfig(name="b", type=RuntimeType.COMFYUI)))
     fewer, more = inventory_of(one), inventory_of(two)
     assert more.alarm_metrics - fewer.alarm_metrics == 18
-    assert more.event_source_queues - fewer.event_source_queues == 1
+    assert more.event_source_queues == fewer.event_source_queues == 2
+
+
+def test_the_sweeper_looks_into_each_dead_letter_queue_once_a_minute(prices: PriceList) -> None:
+    minutes = 60 * 730
+    assert inventory_of(a_config()).scheduled_receives == 2 * minutes
+    items = cost.fixed_items(inventory_of(a_config()), a_machine(), prices.services)
+    (asked,) = [item for item in items if item.unit == "1M requests of schedules" and item.service == "Amazon SQS"]
+    assert asked.total_usd == pytest.approx(2 * minutes * 0.4e-6)
 
 
 def test_a_dashboard_is_counted_where_it_is_wanted() -> None:

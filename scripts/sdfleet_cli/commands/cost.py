@@ -10,10 +10,10 @@ from typing import Any
 import click
 
 from sdfleet.config import Config, load_for
-from sdfleet.config.inventory import inventory_of, machine_of
+from sdfleet.config.inventory import assumptions_of, inventory_of, machine_of
 from sdfleet.config.prices import SHIPPED, PriceList, read_prices
 from sdfleet.domain import cost as bill
-from sdfleet.domain.cost import Assumptions, Item, total_usd
+from sdfleet.domain.cost import Item, total_usd
 from sdfleet_cli.console import HELP_NAMES, plain_errors, table
 
 _FILE = click.Path(path_type=Path)
@@ -71,7 +71,7 @@ def _reckon(
     instance_type: str | None,
 ) -> dict[str, Any]:
     machine = machine_of(config, prices, instance_type)
-    hours, assumed = bill.gpu_hours(images, seconds_per_image), Assumptions()
+    hours, assumed = bill.gpu_hours(images, seconds_per_image), assumptions_of(config)
     others = {
         name: hours * price.spot
         for name, price in prices.instances.items()

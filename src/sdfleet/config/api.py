@@ -27,6 +27,9 @@ class ApiGatewayConfig(Section):
     access_logs: bool = False
     """A line for each request in CloudWatch Logs, kept for retention.logDays: time, address, key id, method, path,
     status, milliseconds; no key, query or content. The account and region need API Gateway's role for logs."""
+    traced_percentage: float = Field(default=1, ge=0, le=100, allow_inf_nan=False)
+    """Percent of the API's requests that X-Ray takes; each costs 0.000005 USD. Logs name the trace of every request
+    whatever stands here."""
 
 
 class DomainNameConfig(Section):

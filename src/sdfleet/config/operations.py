@@ -35,6 +35,9 @@ class RetentionConfig(Section):
 
     log_days: _LogDays = 30
     """Days that logs are kept; only CloudWatch's own steps. Task records live 30 days too."""
+    backup_days: int | None = Field(default=7, ge=1, le=35)
+    """Days to any second of which the table of task records can be restored; prompts are in it. 0.20 USD a GB-month,
+    however many days. null: never."""
 
 
 class AlarmsConfig(Section):
