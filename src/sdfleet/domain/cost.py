@@ -153,6 +153,8 @@ class Inventory:
     keys: int = 0
     #: Instances that always run.
     instances: int = 0
+    #: Receives a month by schedules, from queues that are nearly always empty.
+    scheduled_receives: int = 0
 
 
 def machine_hour_usd(machine: Machine) -> float:
@@ -268,6 +270,7 @@ def fixed_items(inventory: Inventory, machine: Machine, prices: Prices) -> tuple
             inventory.event_source_queues * _IDLE_POLLS / _MILLION,
             prices.sqs_million,
         ),
+        Item("Amazon SQS", "1M requests of schedules", inventory.scheduled_receives / _MILLION, prices.sqs_million),
         Item("AWS Lambda", "GB-second of schedules", inventory.scheduled_gb_seconds, prices.lambda_gb_second),
         Item(
             "AWS Lambda", "1M requests of schedules", inventory.scheduled_invocations / _MILLION, prices.lambda_million
