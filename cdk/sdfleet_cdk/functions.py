@@ -85,6 +85,7 @@ def _api(deployment: DeploymentContext) -> HandlerCode:
         description="Answers the API's requests",
         memory=_MEMORY,
         timeout=API_TIMEOUT,
+        is_traced=True,
         permissions=(
             # UpdateItem: the waiting room.
             record_permission("Records", deployment.table, "GetItem", "PutItem", "UpdateItem"),

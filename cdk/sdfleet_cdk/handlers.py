@@ -45,6 +45,10 @@ class HandlerCode:
     timeout: timedelta
     permissions: tuple[Permission, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
+    #: Whether X-Ray follows what its caller has sampled. Where no caller decides, Lambda does: it takes one request a
+    #: second and a twentieth of the others (Developer Guide, "Visualize Lambda function invocations using AWS X-Ray"),
+    #: which is every run of a schedule, 0.22 USD a month for one each minute.
+    is_traced: bool = False
 
     @property
     def name(self) -> str:
@@ -62,6 +66,7 @@ class Handler(Construct):
         _check_room(code.environment, config)
         self._region = region
         deployment_id = config.stack_name
+        is_traced = code.is_traced and region.has_lambda_tracing
         log_group = logs.CfnLogGroup(
             self,
             "Logs",
@@ -73,7 +78,7 @@ class Handler(Construct):
             "Role",
             service="lambda.amazonaws.com",
             description=f"{deployment_id}: {code.description}",
-            permissions=(*code.permissions, *_own_permissions(log_group, region)),
+            permissions=(*code.permissions, *_own_permissions(log_group, is_traced=is_traced)),
         )
         self.function = lambda_.Function(
             self,
@@ -89,7 +94,7 @@ class Handler(Construct):
             role=role.without_policy_updates(),
             environment=dict(code.environment),
             log_group=logs.LogGroup.from_log_group_name(self, "LogGroup", log_group.ref),
-            tracing=lambda_.Tracing.ACTIVE if region.has_lambda_tracing else lambda_.Tracing.DISABLED,
+            tracing=lambda_.Tracing.ACTIVE if is_traced else lambda_.Tracing.DISABLED,
         )
 
         nag.acknowledge(self.function, {"L1": _RUNTIME_REASON})
@@ -134,7 +139,7 @@ def queue_permission(queue_arns: Sequence[str]) -> Permission:
     )
 
 
-def _own_permissions(log_group: logs.CfnLogGroup, region: Region) -> tuple[Permission, ...]:
+def _own_permissions(log_group: logs.CfnLogGroup, *, is_traced: bool) -> tuple[Permission, ...]:
     written = Permission(
         "WriteLogs",
         ("logs:CreateLogStream", "logs:PutLogEvents"),
@@ -142,7 +147,7 @@ def _own_permissions(log_group: logs.CfnLogGroup, region: Region) -> tuple[Permi
         (log_group.attr_arn,),
         reason="The streams of its own log group, which Lambda names.",
     )
-    if not region.has_lambda_tracing:
+    if not is_traced:
         return (written,)
     traced = Permission(
         "SendTraces",

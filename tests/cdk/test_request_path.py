@@ -148,8 +148,14 @@ def test_china_has_nothing_that_is_not_to_be_had_there() -> None:
 
 def test_requests_are_traced_where_the_region_has_it() -> None:
     made = templates("default")
-    assert all(one.properties["TracingConfig"] == {"Mode": "Active"} for one in made.resources("AWS::Lambda::Function"))
     assert all(one.properties["TracingEnabled"] is True for one in made.resources("AWS::ApiGateway::Stage"))
+    functions = made.named("AWS::Lambda::Function", "FunctionName")
+    assert functions["sdfleet-api"]["TracingConfig"] == {"Mode": "Active"}
+
+
+def test_lambda_decides_of_no_request_whether_it_is_traced() -> None:
+    functions = templates("default").named("AWS::Lambda::Function", "FunctionName")
+    assert [name for name, one in functions.items() if "TracingConfig" in one] == ["sdfleet-api"]
 
 
 def test_links_through_the_cdn_need_a_signature() -> None:
