@@ -185,21 +185,31 @@ def _fleet(fleet: str, price: FleetPrice | None) -> Iterable[Widget]:
         ),
         unit="seconds",
     )
-    used, total = (
-        fleet_metric(name, f"{GPU_METRIC_PREFIX}memory_{name}", fleet, statistic="Average")
-        for name in ("used", "total")
-    )
     yield Widget(
         "Are the GPUs busy?",
-        (
+        tuple(
             Line(
-                fleet_metric("gpu", f"{GPU_METRIC_PREFIX}utilization_gpu", fleet, statistic="Average"), "utilisation, %"
-            ),
-            Line(used, "used", is_hidden=True),
-            Line(total, "total", is_hidden=True),
+                fleet_metric(statistic.lower(), f"{GPU_METRIC_PREFIX}utilization_gpu", fleet, statistic=statistic),
+                label,
+            )
+            for statistic, label in (("Average", "mean"), ("Minimum", "the least busy"), ("Maximum", "the busiest"))
         ),
-        (Formula("100 * used / total", "memory, %"),),
         unit="percent",
+    )
+    # An instance's own metrics need not be there: the worst of the fleet's says whether one is sick.
+    yield Widget(
+        "How is the instance that is worst off?",
+        tuple(
+            Line(fleet_metric(query_id, metric, fleet, statistic="Maximum"), label, is_hidden=query_id == "used")
+            for query_id, metric, label in (
+                ("heat", f"{GPU_METRIC_PREFIX}temperature_gpu", "hottest GPU, °C"),
+                ("memory", "mem_used_percent", "fullest memory, %"),
+                ("disk", "disk_used_percent", "fullest disk, %"),
+                ("used", f"{GPU_METRIC_PREFIX}memory_used", "MB of GPU memory"),
+            )
+        ),
+        (Formula("used / 1024", "most GPU memory, GiB"),),
+        unit="percent, °C, GiB",
     )
     yield Widget(
         "Tasks that interruptions sent back",

@@ -8,6 +8,7 @@ from cdk_templates import templates
 from sdfleet.config import RuntimeConfig
 from sdfleet.config.prices import read_prices
 from sdfleet.domain import names
+from sdfleet_cdk.metrics_agent import GPU_METRIC_PREFIX, agent_settings
 from sdfleet_cdk.observability import fleet_price
 
 ALARM = "AWS::CloudWatch::Alarm"
@@ -128,6 +129,26 @@ def test_the_dashboard_answers_the_questions_of_a_person_on_call() -> None:
         names.TASKS_INTERRUPTED,
         names.DEAD_LETTERS,
     }
+
+
+def test_the_dashboard_shows_of_instances_only_what_the_agent_measures_for_the_fleet() -> None:
+    told = agent_settings("sdfleet", RuntimeConfig.model_validate(WEBUI))["metrics"]
+    assert ["Fleet"] in told["aggregation_dimensions"]
+    prefixes = {"nvidia_gpu": GPU_METRIC_PREFIX, "mem": "mem_", "disk": "disk_"}
+    measured = {
+        f"{prefixes[plugin]}{one['name']}"
+        for plugin, about in told["metrics_collected"].items()
+        for one in about["measurement"]
+    }
+    drawn = [metric for widget in _widgets(fleet_template()) for metric in widget["metrics"] if len(metric) > 1]
+    of_instances = [metric for metric in drawn if metric[1].startswith(tuple(prefixes.values()))]
+    assert {metric[1] for metric in of_instances} == measured - {"nvidia_smi_power_draw"}
+    assert all(metric[2:4] == ["Fleet", FLEET] for metric in of_instances)
+
+
+def test_one_sick_instance_shows_on_the_dashboard_among_many_sound_ones() -> None:
+    (worst,) = [one for one in _widgets(fleet_template()) if "worst off" in one["title"]]
+    assert {metric[-1]["stat"] for metric in worst["metrics"] if len(metric) > 1} == {"Maximum"}
 
 
 def test_cost_per_thousand_tasks_comes_from_instance_minutes_and_the_list_of_prices() -> None:
