@@ -74,6 +74,8 @@ class Harness:
         self.meanwhile: Callable[[], None] = lambda: None
         self.tasks = MemoryTaskStore(self.clock)
         self.queues = {runtime.name: MemoryTaskQueue(self.clock) for runtime in self.deployment.runtimes}
+        names = [url.rsplit("/", 1)[-1] for url in self.deployment.dead_letter_queue_urls]
+        self.dead_letter_queues = {name: MemoryTaskQueue(self.clock) for name in names}
         self.content_items = MemoryContentItems(self.clock)
         self.waiting_room = MemoryWaitingRoom(self.waiting_cap)
         self.services = Services(
@@ -84,6 +86,7 @@ class Harness:
             requests=self.requests,
             results=self.results,
             queues=self.queues,
+            dead_letter_queues=self.dead_letter_queues,
             waiting_room=self.waiting_room,
             models=ModelCatalog(self.artifacts, self.clock, self.deployment.model_bucket),
             clock=self.clock,

@@ -24,7 +24,7 @@ from sdfleet_local.child import base_environment
 #: What the functions load through which tasks go; callbacks, prices and rollouts have their own.
 _ALL = """
 import importlib, json, sys
-for name in ("api", "submission", "dead_letters", "sweeper"):
+for name in ("api", "submission", "sweeper"):
     importlib.import_module(f"sdfleet_lambdas.{name}")
 print(json.dumps({name: getattr(module, "__file__", None) for name, module in sys.modules.items()}))
 """

@@ -30,7 +30,7 @@ _SUBMISSIONS_AT_ONCE = 10
 
 
 class RequestFunctions(Construct):
-    """The handlers of requests, direct messages, dead letters and what was left behind."""
+    """The handlers of requests, direct messages, and what was left behind, dead letters too."""
 
     def __init__(
         self, scope: Construct, construct_id: str, *, deployment: DeploymentContext, wake: ScalerWake | None = None
@@ -45,12 +45,6 @@ class RequestFunctions(Construct):
         submission.consume("Messages", deployment.submissions.queue.queue_arn, at_once=_SUBMISSIONS_AT_ONCE)
         sweeper = self._handler("Sweeper", _sweeper(deployment))
         sweeper.repeat("EveryMinute", name=f"{deployment.deployment_id}-sweeper", every=SWEEP_EVERY)
-        dead_letters = self._handler("DeadLetters", _dead_letters(deployment))
-        dead_letters.consume("Submissions", deployment.submissions.dead_letters.queue_arn)
-        for runtime, fleet in deployment.fleet_queues.items():
-            dead_letters.consume(f"{names.camel_case(runtime)}Fleet", fleet.dead_letters.queue_arn)
-        #: For dashboards and alarms.
-        self.handlers = tuple(filter(None, (self.api, submission, sweeper, dead_letters)))
 
     def _handler(self, construct_id: str, code: HandlerCode) -> Handler:
         deployment, wake = self._deployment, self._wake
@@ -91,7 +85,7 @@ def _api(deployment: DeploymentContext) -> HandlerCode:
             record_permission("Records", deployment.table, "GetItem", "PutItem", "UpdateItem"),
             # GetItem: GET /task answers with the request.
             content_permission("Contents", deployment.table, "GetItem", "PutItem"),
-            _publish(deployment, requests=True),
+            _publish(deployment),
             _objects(
                 "PutContents",
                 "PutObject",
@@ -122,7 +116,7 @@ def _submission(deployment: DeploymentContext) -> HandlerCode:
             queue_permission([deployment.submissions.queue.queue_arn]),
             record_permission("Records", deployment.table, "GetItem", "PutItem"),
             content_permission("Contents", deployment.table, "PutItem"),
-            _publish(deployment, requests=True),
+            _publish(deployment),
             _objects(
                 "PutContents",
                 "PutObject",
@@ -145,16 +139,24 @@ def _submission(deployment: DeploymentContext) -> HandlerCode:
 
 def _sweeper(deployment: DeploymentContext) -> HandlerCode:
     index = f"{deployment.table.table_arn}/index/{deployment.due_index}"
+    fleets = deployment.fleet_queues.values()
+    dead_letters = (deployment.submissions.dead_letters, *(fleet.dead_letters for fleet in fleets))
     return HandlerCode(
         module="sweeper",
-        description="Completes what a crash or an outage has left undone",
+        description="Completes what was left undone, settles dead letters",
         memory=_MEMORY,
         timeout=_SWEEP_TIMEOUT,
         permissions=(
             record_permission("Records", deployment.table, "BatchGetItem", "GetItem", "PutItem"),
             content_permission("Contents", deployment.table, "GetItem"),
             Permission("FindDueRecords", ("dynamodb:Query",), (index,)),
-            _publish(deployment, requests=True),
+            Permission(
+                "TakeLetters",
+                ("sqs:ReceiveMessage", "sqs:DeleteMessage"),
+                tuple(queue.queue_arn for queue in dead_letters),
+            ),
+            Permission("SendBack", ("sqs:SendMessage",), tuple(fleet.queue.queue_arn for fleet in fleets)),
+            _publish(deployment),
             _objects(
                 "ReadContents",
                 "GetObject",
@@ -162,24 +164,6 @@ def _sweeper(deployment: DeploymentContext) -> HandlerCode:
                 (names.INBOX_PREFIX,),
                 reason="Any task's content may have to be published once more.",
             ),
-            _link_permission(deployment),
-        ),
-    )
-
-
-def _dead_letters(deployment: DeploymentContext) -> HandlerCode:
-    fleets = deployment.fleet_queues.values()
-    dead = [deployment.submissions.dead_letters.queue_arn, *(fleet.dead_letters.queue_arn for fleet in fleets)]
-    return HandlerCode(
-        module="dead_letters",
-        description="Ends what can never run, sends back what can, keeps every letter",
-        memory=_MEMORY,
-        timeout=CONSUMER_TIMEOUT,
-        permissions=(
-            queue_permission(dead),
-            Permission("SendBack", ("sqs:SendMessage",), tuple(fleet.queue.queue_arn for fleet in fleets)),
-            record_permission("Records", deployment.table, "GetItem", "PutItem"),
-            _publish(deployment, requests=False),
             _objects(
                 "KeepLetters",
                 "PutObject",
@@ -192,8 +176,8 @@ def _dead_letters(deployment: DeploymentContext) -> HandlerCode:
     )
 
 
-def _publish(deployment: DeploymentContext, *, requests: bool) -> Permission:
-    topics = (deployment.request_topic, deployment.result_topic) if requests else (deployment.result_topic,)
+def _publish(deployment: DeploymentContext) -> Permission:
+    topics = (deployment.request_topic, deployment.result_topic)
     return Permission("Publish", ("sns:Publish",), tuple(topic.topic_arn for topic in topics))
 
 

@@ -17,12 +17,10 @@ RETENTION = timedelta(days=14)
 #: A function's queue hides a message for six times the function's timeout (Lambda Developer Guide, "Configuring a
 #: queue to use with Lambda").
 VISIBILITY_TIMES_TIMEOUT = 6
-#: Of the functions that read queues, but for the callbacks': a batch of ten messages, each a handful of AWS calls.
+#: Of the function that reads the submissions: a batch of ten messages, each a handful of AWS calls.
 CONSUMER_TIMEOUT = timedelta(seconds=60)
 #: The submissions' and the fleets': a backstop only, for a long outage behind the queue must not end in dead letters.
 MAX_RECEIVE_COUNT = 100
-
-_CONSUMER_VISIBILITY = CONSUMER_TIMEOUT * VISIBILITY_TIMES_TIMEOUT
 
 
 class Queueing(Construct):
@@ -36,7 +34,7 @@ class Queueing(Construct):
             self,
             "Submissions",
             names.submission_queue_name(deployment_id),
-            visibility=_CONSUMER_VISIBILITY,
+            visibility=CONSUMER_TIMEOUT * VISIBILITY_TIMES_TIMEOUT,
             max_receive_count=MAX_RECEIVE_COUNT,
         )
         self.callbacks = _pair(
@@ -62,9 +60,8 @@ class Queueing(Construct):
 def _pair(
     scope: Construct, construct_id: str, name: str, *, visibility: timedelta, max_receive_count: int
 ) -> FleetQueue:
-    dead_letters = _queue(
-        scope, f"{construct_id}DeadLetters", names.dead_letter_queue_name(name), visibility=_CONSUMER_VISIBILITY
-    )
+    # Who receives from it says for how long.
+    dead_letters = _queue(scope, f"{construct_id}DeadLetters", names.dead_letter_queue_name(name))
     queue = _queue(
         scope,
         construct_id,
@@ -80,15 +77,16 @@ def _queue(
     construct_id: str,
     name: str,
     *,
-    visibility: timedelta,
+    visibility: timedelta | None = None,
     dead_letter_queue: sqs.DeadLetterQueue | None = None,
 ) -> sqs.Queue:
+    """`visibility` None: SQS's own, 30 s."""
     return sqs.Queue(
         scope,
         construct_id,
         queue_name=name,
         retention_period=cdk.Duration.days(RETENTION.days),
-        visibility_timeout=cdk.Duration.seconds(int(visibility.total_seconds())),
+        visibility_timeout=None if visibility is None else cdk.Duration.seconds(int(visibility.total_seconds())),
         encryption=sqs.QueueEncryption.SQS_MANAGED,
         enforce_ssl=True,
         dead_letter_queue=dead_letter_queue,

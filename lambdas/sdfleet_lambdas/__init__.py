@@ -1,1 +1,1 @@
-"""The request path: handlers for API Gateway, the submission queue, dead letters and the sweeper's schedule."""
+"""The request path: handlers for API Gateway, the submission queue and the sweeper's schedule."""

@@ -47,6 +47,8 @@ class Services:
     results: Topic
     #: The fleets' queues, by the runtime's name.
     queues: Mapping[str, TaskQueue]
+    #: The fleets' and the submissions' dead-letter queues, by the queue's name.
+    dead_letter_queues: Mapping[str, TaskQueue]
     waiting_room: WaitingRoom
     models: ModelCatalog
     clock: Clock
@@ -79,6 +81,9 @@ def build(environ: Mapping[str, str]) -> Services:
         requests=SnsTopic(clients.sns, deployment.request_topic_arn),
         results=SnsTopic(clients.sns, deployment.result_topic_arn),
         queues={runtime.name: SqsTaskQueue(clients.sqs, runtime.queue_url) for runtime in deployment.runtimes},
+        dead_letter_queues={
+            url.rsplit("/", 1)[-1]: SqsTaskQueue(clients.sqs, url) for url in deployment.dead_letter_queue_urls
+        },
         waiting_room=DynamoWaitingRoom(clients.dynamodb, deployment.table_name, handlers.waiting_cap),
         models=ModelCatalog(artifacts, clock, deployment.model_bucket),
         clock=clock,

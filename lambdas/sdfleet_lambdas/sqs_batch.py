@@ -1,6 +1,7 @@
-"""SQS event source mappings: a batch of messages in, the ids of those to deliver again out.
+"""Messages of queues: one's trouble is not the others', and what is not done stays in its queue.
 
-Source: Lambda Developer Guide, "Handling errors for an SQS event source" (ReportBatchItemFailures).
+An event source mapping brings a batch and is told the ids of those to deliver again (Lambda Developer Guide, "Handling
+errors for an SQS event source", ReportBatchItemFailures).
 """
 
 from __future__ import annotations
@@ -30,25 +31,23 @@ class QueuedMessage:
 
 
 def handle_each(event: Mapping[str, Any], handle: Callable[[QueuedMessage], bool | None]) -> dict[str, Any]:
-    """The answer to the mapping. One message's trouble is not the others'; False leaves a message in the queue."""
-    failed = []
-    for record in event.get("Records") or ():
-        message = _read(record)
-        with logs.bound(message_id=message.message_id, queue=message.queue):
-            if not _is_handled(message, handle):
-                failed.append({"itemIdentifier": message.message_id})
-    return {"batchItemFailures": failed}
+    """The answer to the mapping. False leaves a message in the queue."""
+    messages = [_read(record) for record in event.get("Records") or ()]
+    failed = [message.message_id for message in messages if not is_handled(message, handle)]
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
 
-def _is_handled(message: QueuedMessage, handle: Callable[[QueuedMessage], bool | None]) -> bool:
-    try:
-        return handle(message) is not False
-    except ServiceUnavailable as error:
-        log.warning("message.postponed", reason=str(error))
-        return False
-    except Exception:  # the supervisor of all messages: the queue delivers it again, then dead-letters it
-        log.exception("message.failed")
-        return False
+def is_handled(message: QueuedMessage, handle: Callable[[QueuedMessage], bool | None]) -> bool:
+    """Whether the queue may forget it: `handle` did not fail, and did not say False."""
+    with logs.bound(message_id=message.message_id, queue=message.queue):
+        try:
+            return handle(message) is not False
+        except ServiceUnavailable as error:
+            log.warning("message.postponed", reason=str(error))
+            return False
+        except Exception:  # the supervisor of all messages: the queue delivers it again
+            log.exception("message.failed")
+            return False
 
 
 def _read(record: Mapping[str, Any]) -> QueuedMessage:

@@ -1,4 +1,4 @@
-"""Runs every minute and completes what a crash or an outage left undone."""
+"""Runs every minute: completes what a crash or an outage left undone, and settles dead letters."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from sdfleet.domain.task import Failure, Task
 from sdfleet.domain.wire import messages
 from sdfleet.errors import ObjectNotFound, SdfleetError, TransitionRefused
 from sdfleet.telemetry import logs, metrics
-from sdfleet_lambdas import composition, records, undispatched
+from sdfleet_lambdas import composition, dead_letters, records, undispatched
 from sdfleet_lambdas.composition import Services
 from sdfleet_lambdas.publication import announce, publish
 
 log = logs.get_logger(__name__)
 
-#: Records in one run, and the time it may take: below the schedule's minute, so that two never overlap.
-MAX_RECORDS = 100
+#: Of one run: below the schedule's minute, so that two never overlap.
 TIME_LIMIT = timedelta(seconds=45)
+#: Records of one run, and their time: however many are due, a third of the run is left for letters.
+MAX_RECORDS = 100
+RECORDS_TIME_LIMIT = timedelta(seconds=30)
 
 CONTENT_LOST = Failure("content_lost", "The task's content is no longer kept. Send the task again.", permanent=True)
 
@@ -45,7 +47,14 @@ def handler(event: Mapping[str, Any], _context: Any) -> dict[str, int]:
 def handle(_event: Mapping[str, Any], services: Services) -> dict[str, int]:
     """How many records had which outcome."""
     began = services.clock.now()
-    deadline = began + TIME_LIMIT
+    try:
+        return _sweep_records(services, deadline=began + RECORDS_TIME_LIMIT)
+    finally:
+        # After the records: a queue that hangs would take their time. And also where those could not be listed.
+        dead_letters.collect(services, until=began + TIME_LIMIT)
+
+
+def _sweep_records(services: Services, *, deadline: datetime) -> dict[str, int]:
     outcomes: Counter[str] = Counter()
 
     def mend(task_id: str) -> bool:
@@ -54,7 +63,7 @@ def handle(_event: Mapping[str, Any], services: Services) -> dict[str, int]:
         outcomes[outcome] += 1
         return outcome is not Outcome.FAILED
 
-    for task_id in services.tasks.due(now=began, limit=MAX_RECORDS):
+    for task_id in services.tasks.due(now=services.clock.now(), limit=MAX_RECORDS):
         if services.clock.now() > deadline:
             break
         mend(task_id)

@@ -72,6 +72,17 @@ class DeploymentEnvironment:
     #: Links to outputs go through the CDN; None: they are presigned S3 links.
     links: LinkEnvironment | None = None
 
+    @property
+    def dead_letter_queue_urls(self) -> tuple[str, ...]:
+        """Of the submissions and the fleets; none where there is no runtime."""
+        fleets = [runtime.dead_letter_queue_url for runtime in self.runtimes]
+        if not fleets:
+            return ()
+        # All lie beside each other, and a function's environment has no room for what can be told from its name.
+        beside = fleets[0].rpartition("/")[0]
+        submissions = names.dead_letter_queue_name(names.submission_queue_name(self.deployment_id))
+        return (f"{beside}/{submissions}", *fleets)
+
     def runtime(self, name: str) -> RuntimeEnvironment | None:
         return next((runtime for runtime in self.runtimes if runtime.name == name), None)
 

@@ -21,7 +21,6 @@ class FunctionSettings:
     callbacks: QueueAddress
     rollout_events: QueueAddress
     wakes: QueueAddress
-    dead_letter_queues: tuple[QueueAddress, ...]
     #: Of the fast scaler's schedule; None: no fleet has it.
     scaler_every_s: float | None = None
 
@@ -38,6 +37,5 @@ class FunctionSettings:
                 "callbacks": QueueAddress(**fields["callbacks"]),
                 "rollout_events": QueueAddress(**fields["rollout_events"]),
                 "wakes": QueueAddress(**fields["wakes"]),
-                "dead_letter_queues": tuple(QueueAddress(**one) for one in fields["dead_letter_queues"]),
             }
         )

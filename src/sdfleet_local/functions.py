@@ -18,7 +18,6 @@ from sdfleet_lambdas import (
     api,
     callbacks,
     composition,
-    dead_letters,
     fleet_scaler,
     rollout_recorder,
     scaler_services,
@@ -56,10 +55,6 @@ def event_sources(settings: FunctionSettings, clients: Clients) -> EventSources:
             settings.rollout_events.arn,
             REGION,
             receiver(rollout_recorder.handler),
-        ),
-        *(
-            QueueSource(SqsTaskQueue(clients.sqs, queue.url), queue.arn, REGION, dead_letters.handler)
-            for queue in settings.dead_letter_queues
         ),
     ]
     schedules = [

@@ -50,8 +50,6 @@ class Resources:
     #: To the fast scaler; its topic's subscription is the function itself in the cloud.
     wakes: QueueAddress
     wake_topic_arn: str
-    #: Of the fleets and of the submissions.
-    dead_letter_queues: tuple[QueueAddress, ...]
 
 
 def provision(clients: Clients, runtimes: Sequence[PlannedRuntime], *, model_bucket: str | None) -> Resources:
@@ -60,14 +58,12 @@ def provision(clients: Clients, runtimes: Sequence[PlannedRuntime], *, model_buc
     """
     request_topic = clients.sns.create_topic(Name=names.request_topic_name(DEPLOYMENT_ID))["TopicArn"]
     result_topic = clients.sns.create_topic(Name=names.result_topic_name(DEPLOYMENT_ID))["TopicArn"]
-    dead_letter_queues = []
     environments = []
     for runtime in runtimes:
         queue, dead_letters = _queue_pair(clients, names.fleet_name(DEPLOYMENT_ID, runtime.name))
         _subscribe(clients, request_topic, queue, {**_ACCEPTED, "runtime": [runtime.name]}, is_raw=True)
-        dead_letter_queues.append(dead_letters)
         environments.append(_runtime_environment(runtime, queue, dead_letters))
-    submissions, dead_submissions = _queue_pair(clients, names.submission_queue_name(DEPLOYMENT_ID))
+    submissions, _ = _queue_pair(clients, names.submission_queue_name(DEPLOYMENT_ID))
     # In its envelope: the message's attributes choose the runtime of a v1alpha1 sender.
     _subscribe(clients, request_topic, submissions, _NOT_ACCEPTED, is_raw=False)
     callbacks, _ = _queue_pair(clients, names.callback_queue_name(DEPLOYMENT_ID), max_receive_count=MAX_TRIES)
@@ -96,15 +92,7 @@ def provision(clients: Clients, runtimes: Sequence[PlannedRuntime], *, model_buc
         runtimes=tuple(environments),
         model_bucket=model_bucket,
     )
-    return Resources(
-        deployment,
-        submissions,
-        callbacks,
-        rollout_events,
-        wakes,
-        wake_topic,
-        (*dead_letter_queues, dead_submissions),
-    )
+    return Resources(deployment, submissions, callbacks, rollout_events, wakes, wake_topic)
 
 
 def launch_template(clients: Clients, runtime: str) -> dict[str, Any]:

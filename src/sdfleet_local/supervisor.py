@@ -192,7 +192,6 @@ class Supervisor:
             rollout_events=resources.rollout_events,
             wakes=resources.wakes,
             scaler_every_s=self._plan.scaling_minute_s if has_fast_scaler(self._plan) else None,
-            dead_letter_queues=resources.dead_letter_queues,
         )
 
     def _spawn(self, role: str, *arguments: str, environment: dict[str, str]) -> None:

@@ -68,6 +68,21 @@ def test_the_queues_that_functions_wait_at_are_counted(variant: str) -> None:
 
 
 @every_variant
+def test_the_queues_that_the_sweeper_looks_into_each_minute_are_counted(variant: str) -> None:
+    made = templates(variant)
+    (taking,) = [
+        statement
+        for role in made.resources("AWS::IAM::Role")
+        for policy in role.properties.get("Policies", ())
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Sid"] == "TakeLetters"
+    ]
+    resources = taking["Resource"]
+    queues = resources if isinstance(resources, list) else [resources]
+    assert counted(variant).scheduled_receives == len(queues) * HOURS * 60
+
+
+@every_variant
 def test_schedules_are_counted_by_their_rates(variant: str) -> None:
     a_month = {"rate(1 minute)": HOURS * 60, "rate(1 hour)": HOURS}
     rules = [rule.properties for rule in templates(variant).resources("AWS::Events::Rule")]

@@ -14,7 +14,7 @@ from sdfleet.scaler_environment import FleetScalerEnvironment
 from sdfleet_cdk.fleet_scaler import scaled_runtimes
 
 FUNCTION = "local-fleet-scaler"
-CALLERS = ("local-api", "local-submission", "local-sweeper", "local-dead-letters")
+CALLERS = ("local-api", "local-submission", "local-sweeper")
 
 
 def environment_of(function: str) -> dict[str, str]:

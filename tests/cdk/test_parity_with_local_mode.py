@@ -62,6 +62,14 @@ def cloud_name(value: Any, kind: str, key: str) -> str:
     return next(str(one.properties[key]) for one in cloud().resources(kind) if one.logical_id == wanted)
 
 
+def sweepers_statements() -> dict[str, Any]:
+    """Of its role, by their names."""
+    role_id = cloud().named("AWS::Lambda::Function", "FunctionName")["local-sweeper"]["Role"]["Fn::GetAtt"][0]
+    (role,) = [one for one in cloud().resources("AWS::IAM::Role") if one.logical_id == role_id]
+    (policy,) = role.properties["Policies"]
+    return {one["Sid"]: one for one in policy["PolicyDocument"]["Statement"]}
+
+
 def local_queues(clients: Clients) -> dict[str, tuple[str, str | None]]:
     """Retention and redrive policy by name."""
     found = {}
@@ -175,9 +183,21 @@ def test_the_functions_have_the_same_sources(local: Resources) -> None:
     here = {
         ("sdfleet_lambdas.submission.handler", name_of(local.submissions.arn)),
         ("sdfleet_lambdas.callbacks.handler", name_of(local.callbacks.arn)),
-        *(("sdfleet_lambdas.dead_letters.handler", name_of(queue.arn)) for queue in local.dead_letter_queues),
     }
     assert there == here
+
+
+def test_the_sweeper_takes_letters_from_the_same_queues(local: Resources) -> None:
+    here = {url.rsplit("/", 1)[-1] for url in local.deployment.dead_letter_queue_urls}
+    statements = sweepers_statements()
+    there = {name_of(flat(arn)) for arn in statements["TakeLetters"]["Resource"]}
+    assert there == here
+    assert set(statements["TakeLetters"]["Action"]) == {"sqs:ReceiveMessage", "sqs:DeleteMessage"}
+
+
+def test_the_sweeper_sends_back_to_the_fleets_queues_alone(local: Resources) -> None:
+    here = {runtime.queue_url.rsplit("/", 1)[-1] for runtime in local.deployment.runtimes}
+    assert {name_of(flat(arn)) for arn in sweepers_statements()["SendBack"]["Resource"]} == here
 
 
 def test_the_sweeper_comes_as_often() -> None:

@@ -27,7 +27,6 @@ from service_harness import sqs_event
 
 COUNT = 1_000
 SEED = 20261102
-BATCH = 10
 #: A message that cannot be run now comes back within this.
 LONGEST_DELAY = timedelta(minutes=10)
 
@@ -157,11 +156,11 @@ def test_the_api_answers_every_path(method: str) -> None:
 def test_the_dead_letters_consumer_answers_or_keeps_every_one() -> None:
     service = Service()
     bodies = hostile_messages(SEED + 4, COUNT)
-    for start in range(0, COUNT, BATCH):
-        event = sqs_event(*bodies[start : start + BATCH], queue="sdruntime-dead-letters")
-        for number, record in enumerate(event["Records"]):
-            record["messageId"] = f"m-{start + number}"
-        assert dead_letters.handle(event, service.services) == {"batchItemFailures": []}
+    queue = service.dead_letter_queues["sdruntime-dead-letters"]
+    for body in bodies:
+        queue.send(body)
+    assert dead_letters.collect(service.services, until=service.clock.now() + timedelta(seconds=45)) == COUNT
+    assert queue.depth() == 0
 
     assert len(service.kept()) == COUNT
     assert all(queue.depth() == 0 for queue in service.queues.values())

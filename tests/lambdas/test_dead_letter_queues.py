@@ -11,9 +11,12 @@ from sdfleet.domain.task import Task
 from sdfleet.domain.transitions import FREE_LEASE_LOSSES
 from sdfleet.domain.wire import messages
 from sdfleet_lambdas import dead_letters
-from service_harness import Fuse, Fused, Harness, failed_ids, sqs_event
+from sdfleet_lambdas.dead_letters import VISIBILITY
+from service_harness import Fuse, Fused, Harness
 
 DLQ = "sdruntime-dead-letters"
+#: More than a letter takes in these tests.
+TIME = timedelta(seconds=45)
 
 
 @pytest.fixture
@@ -25,8 +28,11 @@ def given(harness: Harness, task: Task) -> Task:
     return harness.tasks.create(task, replacing=None, now=NOON)
 
 
-def deliver(harness: Harness, body: str, queue: str = DLQ) -> list[str]:
-    return failed_ids(dead_letters.handle(sqs_event(body, queue=queue), harness.services))
+def deliver(harness: Harness, body: str, queue: str = DLQ) -> int:
+    """How many letters are in the queue after a run that found `body` there."""
+    harness.dead_letter_queues[queue].take_over("m-1", body)
+    dead_letters.collect(harness.services, until=harness.clock.now() + TIME)
+    return harness.dead_letter_queues[queue].depth()
 
 
 def message_of(task: Task) -> str:
@@ -35,7 +41,7 @@ def message_of(task: Task) -> str:
 
 def test_a_task_that_may_run_again_is_sent_back(harness: Harness) -> None:
     task = given(harness, a_queued_task())
-    assert deliver(harness, message_of(task)) == []
+    assert deliver(harness, message_of(task)) == 0
 
     assert harness.queues["sdruntime"].bodies() == [message_of(task)]
     assert harness.task() == task
@@ -131,7 +137,7 @@ def test_what_cannot_be_parsed_is_kept_and_answered_where_an_id_is(harness: Harn
 
 def test_a_direct_message_that_could_never_be_accepted_is_answered(harness: Harness) -> None:
     direct = {"metadata": {"id": "a", "runtime": "sdruntime", "tasktype": "text-to-image"}, "content": {}}
-    deliver(harness, json.dumps(direct), "sdfleet-submissions-dead-letters")
+    deliver(harness, json.dumps(direct), "test-submissions-dead-letters")
 
     (notice,) = harness.notices()
     assert (notice["error"]["code"], notice["error"]["permanent"]) == ("not_accepted", False)
@@ -139,7 +145,7 @@ def test_a_direct_message_that_could_never_be_accepted_is_answered(harness: Harn
 
 def test_a_task_of_a_runtime_that_is_gone_fails_with_a_notice(harness: Harness) -> None:
     task = given(harness, a_queued_task(runtime="gone"))
-    deliver(harness, message_of(task), "gone-dead-letters")
+    deliver(harness, message_of(task), "test-submissions-dead-letters")
     assert harness.notices()[0]["error"]["code"] == "runtime_removed"
 
 
@@ -156,7 +162,9 @@ def test_an_outage_leaves_the_message_and_nothing_is_lost(harness: Harness, at: 
     results: Any = harness.services.results
     harness.rewire(results=Fused(results, Fuse(at=at), "publish"))
 
-    assert deliver(harness, message_of(task)) == ["m-1"]
-    assert deliver(harness, message_of(task)) == []
+    assert deliver(harness, message_of(task)) == 1
+    harness.clock.advance(VISIBILITY)
+    dead_letters.collect(harness.services, until=harness.clock.now() + TIME)
+    assert harness.dead_letter_queues[DLQ].depth() == 0
     assert harness.task().notified_at
     assert len(harness.notices()) >= 1

@@ -76,5 +76,6 @@ def test_a_message_sent_back_from_the_dead_letters_keeps_its_group(harness: Harn
     groups(harness)
     harness.clock.advance(timedelta(minutes=1))
     body = messages.write_message(harness.task(), {"prompt": "A dog"})
-    dead_letters.handle(sqs_event(body, queue="sdruntime-dead-letters"), harness.services)
+    harness.dead_letter_queues["sdruntime-dead-letters"].send(body)
+    dead_letters.collect(harness.services, until=harness.clock.now() + timedelta(seconds=45))
     assert groups(harness) == ["tenant-a", "tenant-a"]

@@ -26,6 +26,7 @@ def test_the_services_are_built_from_the_environment(environ: dict[str, str]) ->
     services = composition.build(environ)
     assert services.deployment == a_deployment()
     assert set(services.queues) == {"sdruntime"}
+    assert set(services.dead_letter_queues) == {"sdruntime-dead-letters", "test-submissions-dead-letters"}
     assert services.new_id() != services.new_id()
 
 
@@ -48,7 +49,7 @@ def test_the_delivery_of_callbacks_needs_no_deployment(environ: dict[str, str]) 
 
 def test_importing_the_handlers_loads_no_framework() -> None:
     code = (
-        "import sys; import sdfleet_lambdas.api, sdfleet_lambdas.submission, sdfleet_lambdas.dead_letters;"
+        "import sys; import sdfleet_lambdas.api, sdfleet_lambdas.submission;"
         "import sdfleet_lambdas.sweeper, sdfleet_lambdas.callbacks, sdfleet_lambdas.spot_prices;"
         "print(sorted({'pydantic', 'fastapi', 'yaml', 'httpx', 'moto'} & set(sys.modules)))"
     )

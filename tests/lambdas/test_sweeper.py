@@ -9,10 +9,12 @@ import pytest
 from builders import NOON, a_failed_task, a_queued_task, a_running_task, a_task
 from sdfleet.domain import transitions
 from sdfleet.domain.task import Task
+from sdfleet.errors import ServiceUnavailable
 from sdfleet_lambdas import sweeper
 from service_harness import EVENTS, Fuse, Fused, Harness
 
 CONTENT = {"prompt": "A dog"}
+DLQ = "sdruntime-dead-letters"
 
 
 @pytest.fixture
@@ -105,13 +107,49 @@ def test_a_sweep_is_bounded_in_records(harness: Harness) -> None:
 def test_a_sweep_is_bounded_in_time(harness: Harness) -> None:
     class Slow(Fuse):
         def step(self, name: str) -> None:
-            harness.clock.advance(timedelta(seconds=20))
+            harness.clock.advance(timedelta(seconds=10))
 
     for number in range(5):
         given(harness, a_task(id=f"t-{number}"))
     harness.rewire(requests=Fused(harness.requests, Slow(), "publish"))
 
     assert [sweep(harness)["published"] for _ in range(3)] == [2, 2, 1]
+
+
+def test_letters_are_settled_however_long_the_records_take(harness: Harness) -> None:
+    class Slow(Fuse):
+        def step(self, name: str) -> None:
+            harness.clock.advance(timedelta(seconds=10))
+
+    for number in range(5):
+        given(harness, a_task(id=f"t-{number}"))
+    harness.rewire(requests=Fused(harness.requests, Slow(), "publish"))
+    harness.dead_letter_queues[DLQ].send("no message of ours")
+
+    assert sweep(harness) == {"published": 2}
+    assert len(harness.kept()) == 1
+
+
+def test_records_are_swept_however_many_letters_there_are(harness: Harness) -> None:
+    class Slow(Fuse):
+        def step(self, name: str) -> None:
+            harness.clock.advance(timedelta(seconds=10))
+
+    for number in range(20):
+        harness.dead_letter_queues[DLQ].send(f"no message of ours {number}")
+    harness.rewire(artifacts=Fused(harness.artifacts, Slow(), "put"))
+    given(harness, a_failed_task())
+
+    assert sweep(harness) == {"announced": 1}
+    assert 0 < len(harness.kept()) < 20
+
+
+def test_letters_are_settled_while_the_records_cannot_be_listed(harness: Harness) -> None:
+    harness.dead_letter_queues[DLQ].send("no message of ours")
+    harness.rewire(tasks=Fused(harness.tasks, Fuse(at=0), "due"))
+    with pytest.raises(ServiceUnavailable):
+        sweep(harness)
+    assert len(harness.kept()) == 1
 
 
 def test_a_listing_that_lags_behind_does_no_harm(harness: Harness) -> None:

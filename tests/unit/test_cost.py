@@ -170,7 +170,15 @@ def test_the_inventory_counts_per_fleet() -> None:
     one, two = a_config(), Config(runtimes=(*a_config().runtimes, RuntimeConfig(name="b", type=RuntimeType.COMFYUI)))
     fewer, more = inventory_of(one), inventory_of(two)
     assert more.alarm_metrics - fewer.alarm_metrics == 18
-    assert more.event_source_queues - fewer.event_source_queues == 1
+    assert more.event_source_queues == fewer.event_source_queues == 2
+
+
+def test_the_sweeper_looks_into_each_dead_letter_queue_once_a_minute(prices: PriceList) -> None:
+    minutes = 60 * 730
+    assert inventory_of(a_config()).scheduled_receives == 2 * minutes
+    items = cost.fixed_items(inventory_of(a_config()), a_machine(), prices.services)
+    (asked,) = [item for item in items if item.unit == "1M requests of schedules" and item.service == "Amazon SQS"]
+    assert asked.total_usd == pytest.approx(2 * minutes * 0.4e-6)
 
 
 def test_a_dashboard_is_counted_where_it_is_wanted() -> None:

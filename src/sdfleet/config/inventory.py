@@ -18,10 +18,12 @@ from sdfleet.errors import ConfigError
 ALARM_METRICS_PER_FLEET = 18
 #: Dead letters, and callbacks that were given up; with an API its errors too.
 ALARM_METRICS, API_ALARM_METRICS = 2, 1
-#: Submissions, their dead letters, and callbacks; a fleet adds its dead letters.
-EVENT_SOURCE_QUEUES = 3
+#: Submissions and callbacks.
+EVENT_SOURCE_QUEUES = 2
 #: The sweeper and the recorder of rollouts each minute of a month, and the recorder of Spot prices each hour.
 SCHEDULED_INVOCATIONS = 2 * HOURS * 60 + HOURS
+#: The sweeper asks each dead-letter queue once in a run: the submissions' and each fleet's.
+RECEIVES_PER_QUEUE = HOURS * 60
 #: GB-seconds of each: 512 MB for two tenths of a second.
 SCHEDULED_GB_SECONDS = 0.5 * 0.2
 #: Interface endpoints without which an instance cannot work where there is no Internet; S3 and DynamoDB have gateways.
@@ -54,7 +56,7 @@ def inventory_of(config: Config) -> Inventory:
     return Inventory(
         dashboards=int(config.dashboard),
         alarm_metrics=ALARM_METRICS + (API_ALARM_METRICS if config.has_api else 0) + fleets * ALARM_METRICS_PER_FLEET,
-        event_source_queues=EVENT_SOURCE_QUEUES + fleets,
+        event_source_queues=EVENT_SOURCE_QUEUES,
         scheduled_invocations=SCHEDULED_INVOCATIONS,
         scheduled_gb_seconds=SCHEDULED_INVOCATIONS * SCHEDULED_GB_SECONDS,
         image_gb=SCHEDULER_IMAGE_GB + RUNTIME_IMAGE_GB * len(built),
@@ -65,6 +67,7 @@ def inventory_of(config: Config) -> Inventory:
         interface_endpoints=ZONE_COUNT * len(INTERFACE_ENDPOINTS) if egress is Egress.ENDPOINTS else 0,
         public_addresses=ZONE_COUNT if egress is Egress.NAT else 0,
         instances=sum(runtime.fleet.min_size for runtime in config.runtimes),
+        scheduled_receives=(1 + fleets) * RECEIVES_PER_QUEUE,
     )
 
 
