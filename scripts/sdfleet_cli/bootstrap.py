@@ -84,6 +84,9 @@ def _make_venv() -> None:
 
 
 def _create_venv() -> None:
+    # What a link points at is somebody else's, and would be emptied.
+    if VENV.is_symlink():
+        VENV.unlink()
     made = subprocess.run(
         [sys.executable, "-m", "venv", "--clear", str(VENV)], capture_output=True, text=True, check=False
     )

@@ -104,3 +104,18 @@ def test_a_broken_environment_is_made_anew(checkout: Checkout) -> None:
     checkout.works = False
     bootstrap.main()
     assert checkout.environments_made == 2
+
+
+def test_a_link_is_replaced_and_what_it_points_at_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "kept").touch()
+    venv = tmp_path / ".venv"
+    venv.symlink_to(theirs)
+    monkeypatch.setattr(bootstrap, "VENV", venv)
+    bootstrap._create_venv()
+    assert (theirs / "kept").exists()
+    assert (venv / "pyvenv.cfg").is_file()
+    assert not venv.is_symlink()
