@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from cdk_templates import Templates, flat, templates
 from sdfleet.aws.clients import Clients
 from sdfleet.aws.task_record import TTL_ATTRIBUTE
 from sdfleet.domain.task import RuntimeType
+from sdfleet_lambdas import sweeper
+from sdfleet_lambdas.dead_letters import VISIBILITY
 from sdfleet_local.functions import SWEEP_EVERY
 from sdfleet_local.outputs import outputs_of
 from sdfleet_local.plan import PlannedRuntime
@@ -198,6 +201,12 @@ def test_the_sweeper_takes_letters_from_the_same_queues(local: Resources) -> Non
 def test_the_sweeper_sends_back_to_the_fleets_queues_alone(local: Resources) -> None:
     here = {runtime.queue_url.rsplit("/", 1)[-1] for runtime in local.deployment.runtimes}
     assert {name_of(flat(arn)) for arn in sweepers_statements()["SendBack"]["Resource"]} == here
+
+
+def test_a_letter_is_hidden_for_as_long_as_the_sweeper_may_run() -> None:
+    function = cloud().named("AWS::Lambda::Function", "FunctionName")["local-sweeper"]
+    assert timedelta(seconds=function["Timeout"]) == VISIBILITY
+    assert sweeper.RECORDS_TIME_LIMIT < sweeper.TIME_LIMIT < VISIBILITY < SWEEP_EVERY
 
 
 def test_the_sweeper_comes_as_often() -> None:
