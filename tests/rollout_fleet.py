@@ -11,12 +11,15 @@ from sdfleet.domain.instance_refresh import (
     REVERSIBLE,
     Action,
     CancelRefresh,
+    EndTrial,
     Observed,
     Refresh,
     RefreshStatus,
     RollBackRefresh,
     SetMinimum,
     StartRefresh,
+    TrialWatch,
+    WatchTrial,
 )
 from sdfleet.domain.release import Release
 from sdfleet.domain.trial import Runs
@@ -44,6 +47,12 @@ class Group:
     waits_until: datetime | None = None
     #: That ring now, by name.
     alarms: tuple[str, ...] = ()
+    #: Of the alarms on the release on trial: how many are there, and whom they watch.
+    watch: TrialWatch = TrialWatch.NONE
+    watched: str | None = None
+    is_robbed: bool = False
+    #: What must never be: a refresh to a new release that goes on without them, or loses them on its way.
+    unwatched: list[str] = field(default_factory=list)
 
     @property
     def active(self) -> Refresh | None:
@@ -57,6 +66,8 @@ class Group:
         self.asked.append(action)
         match action:
             case StartRefresh():
+                if action.release is not None:
+                    self._watch(action.release)
                 if active is not None:
                     return
                 refresh_id = f"refresh-{len(self.refreshes) + 1}"
@@ -72,6 +83,19 @@ class Group:
                     self._set(replace(active, status=RefreshStatus.ROLLBACK_IN_PROGRESS, reason="asked"))
             case SetMinimum():
                 self.minimum = action.minimum
+            case WatchTrial():
+                self._watch(action.release)
+            case EndTrial():
+                if active is not None:
+                    self.unwatched.append(f"its alarms were deleted while {active.id} was {active.status}")
+                self.watch, self.watched = TrialWatch.NONE, None
+
+    def _watch(self, release: str) -> None:
+        self.watch, self.watched, self.is_robbed = TrialWatch.ALL, release, False
+
+    def rob(self) -> None:
+        """Somebody deletes the alarms."""
+        self.watch, self.is_robbed = TrialWatch.NONE, True
 
     def tick(self, *, is_alarmed: bool) -> None:
         """A minute passes."""
@@ -80,6 +104,8 @@ class Group:
         if active is None:
             return
         template = active.template_version or ""
+        if self.watch is not TrialWatch.ALL and template != self.template and not self.is_robbed:
+            self.unwatched.append(f"{active.id} was {active.status} with {self.watch} of its alarms")
         match active.status:
             case RefreshStatus.PENDING:
                 self._set(replace(active, status=RefreshStatus.IN_PROGRESS))
@@ -117,7 +143,7 @@ class Group:
             self.replaced.add(old)
 
     def observed(self) -> Observed:
-        return Observed(self.now, tuple(self.refreshes), self.minimum, len(self.instances))
+        return Observed(self.now, tuple(self.refreshes), self.minimum, len(self.instances), self.watch)
 
     def state(self) -> FleetState:
         releases = {template: version for version, template in self.versions.items()}

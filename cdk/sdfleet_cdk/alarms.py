@@ -1,6 +1,7 @@
 """What wakes a person: one topic, with `alarmEmail` subscribed, and few alarms, each on what a caller would notice.
 
-An alarm costs 0.10 USD a month for every metric that it reads. `test_command` rings the bell on purpose.
+An alarm costs 0.10 USD a month for every metric that it reads; those on a release on trial are a rollout's own, and
+there as long as it is. `test_command` rings the bell on purpose.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from aws_cdk import Aws
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
+from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from sdfleet.config import Config
@@ -28,8 +30,6 @@ _API_PERIOD_S = 300
 _FAILURE_PERIOD_S = 900
 #: One failure of two tasks is no rate.
 _FEWEST_TASKS = 5
-#: A canary's bake is a quarter of an hour unless somebody says otherwise: it must show within a third of it.
-_TRIAL_PERIOD_S = 300
 _DEAD_LETTERS = "dead-letters"
 
 
@@ -45,7 +45,7 @@ class Alarms(Construct):
             self._watch_api()
         for runtime in config.runtimes:
             self._watch_fleet(names.fleet_name(self._deployment_id, runtime.name), names.camel_case(runtime.name))
-            self._watch_trial(runtime.name, names.camel_case(runtime.name))
+            self._limit_trials(runtime.name, names.camel_case(runtime.name))
 
     @property
     def test_command(self) -> str:
@@ -170,46 +170,20 @@ class Alarms(Construct):
             threshold=limits.failure_percentage,
         )
 
-    def _watch_trial(self, runtime: str, part: str) -> None:
-        """Of the release on trial alone: a fifth of a fleet does not show in the fleet's own rates.
-
-        A rollout points them at its release (`sdfleet.aws.trial_alarms`); here they watch nothing yet.
-        """
-        fleet = names.fleet_name(self._deployment_id, runtime)
-        failures, unready, dead_letters = names.trial_alarms(self._deployment_id, runtime)
-        runs = {"good": names.TASKS_SUCCEEDED, "bad": names.TRIES_FAILED}
-        self._alarm(
-            f"{part}TrialFailures",
-            failures,
-            "The release on trial fails too many tasks, and more than the rest of the fleet; its rollout goes back.",
-            formula=trial.FAILURE_FORMULA,
-            label="percent failed",
-            queries=[
-                *(_trial_metric(query_id, metric, fleet) for query_id, metric in runs.items()),
-                *(
-                    fleet_metric(f"all{query_id}", metric, fleet, period_s=_TRIAL_PERIOD_S)
-                    for query_id, metric in runs.items()
-                ),
-            ],
-            threshold=self._config.alarms.failure_percentage,
+    def _limit_trials(self, runtime: str, part: str) -> None:
+        """What a rollout needs to know for its own alarms, which it makes and deletes (`sdfleet.aws.trial_alarms`)."""
+        limits = trial.TrialLimits(
+            topic_arn=self.topic.topic_arn,
+            failure_percentage=self._config.alarms.failure_percentage,
+            dead_letters=self._config.alarms.dead_letters,
         )
-        self._alarm(
-            f"{part}TrialUnready",
-            unready,
-            "Runtimes of the release on trial have been away for minutes; its rollout goes back.",
-            formula="unready",
-            label="reports",
-            queries=[_trial_metric("unready", names.INSTANCES_UNREADY, fleet)],
-            threshold=1,
-        )
-        self._alarm(
-            f"{part}TrialDeadLetters",
-            dead_letters,
-            "The release on trial cannot read messages that it gets; its rollout goes back.",
-            formula="letters",
-            label="dead letters",
-            queries=[_trial_metric("letters", names.DEAD_LETTERS, fleet)],
-            threshold=self._config.alarms.dead_letters,
+        ssm.CfnParameter(
+            self,
+            f"{part}TrialLimits",
+            name=names.release_parameter(self._deployment_id, runtime, trial.LIMITS_PARAMETER),
+            description=f"{runtime}: when a release on trial is bad, and who is told. The configuration's alarms.",
+            type="String",
+            value=limits.to_json(),
         )
 
     def _alarm(
@@ -240,14 +214,3 @@ class Alarms(Construct):
             alarm_actions=[self.topic.topic_arn],
             ok_actions=[self.topic.topic_arn],
         )
-
-
-def _trial_metric(query_id: str, metric: str, fleet: str) -> Query:
-    return Query(
-        query_id,
-        names.METRIC_NAMESPACE,
-        metric,
-        ((names.FLEET_DIMENSION, fleet), (names.RELEASE_DIMENSION, names.NO_RELEASE)),
-        statistic="Sum",
-        period_s=_TRIAL_PERIOD_S,
-    )

@@ -75,11 +75,16 @@ class RolloutRecorder(Construct):
                 ),
                 Permission(
                     "WatchTrials",
-                    ("cloudwatch:PutMetricAlarm", "cloudwatch:SetAlarmState"),
+                    (
+                        "cloudwatch:PutMetricAlarm",
+                        "cloudwatch:SetAlarmState",
+                        "cloudwatch:EnableAlarmActions",
+                        "cloudwatch:DeleteAlarms",
+                    ),
                     tuple(
                         _alarm_arn(self, alarm)
                         for runtime in runtimes
-                        for alarm in names.rollout_alarms(deployment.deployment_id, runtime)
+                        for alarm in names.trial_alarms(deployment.deployment_id, runtime)
                     ),
                 ),
                 *launch_permissions([fleet.instance_role.role.role_arn for fleet in fleets]),

@@ -21,6 +21,7 @@ from sdfleet_lambdas.rollouts import FleetRollouts
 
 
 def fleet_rollouts(clients: Clients, *, deployment_id: str, table_name: str, runtime: str) -> FleetRollouts:
+    releases = SsmReleaseStore(clients.ssm, deployment_id)
     return FleetRollouts(
         runtime=runtime,
         store=DynamoRollouts(clients.dynamodb, table_name),
@@ -29,9 +30,9 @@ def fleet_rollouts(clients: Clients, *, deployment_id: str, table_name: str, run
             clients.ec2,
             SystemClock(),
             group_name=names.fleet_name(deployment_id, runtime),
-            alarms=TrialAlarms(clients.cloudwatch, deployment_id=deployment_id, runtime=runtime),
+            alarms=TrialAlarms(clients.cloudwatch, releases, deployment_id=deployment_id, runtime=runtime),
         ),
-        releases=SsmReleaseStore(clients.ssm, deployment_id),
+        releases=releases,
         clock=SystemClock(),
         new_id=lambda: uuid.uuid4().hex[:12],
         boots=DynamoBootRecords(clients.dynamodb, table_name),

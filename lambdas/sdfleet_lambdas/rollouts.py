@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 
 from sdfleet.domain import names
 from sdfleet.domain import rollout_machine as machine
-from sdfleet.domain.instance_refresh import Action
+from sdfleet.domain.instance_refresh import Action, EndTrial
 from sdfleet.domain.release import Release, check_version
 from sdfleet.domain.rollout import DeploymentStatus, Intent, Phase, Rollout, Target, Wish, face
 from sdfleet.domain.rollout_record import RolloutHistory, to_json
-from sdfleet.errors import DeploymentRefused, RecordConflict, ServiceUnavailable
+from sdfleet.errors import DeploymentError, DeploymentRefused, RecordConflict, ServiceUnavailable, TrialUnwatched
 from sdfleet.fleet_ports import BootRecords, ReleaseStore, RolloutGroup, RolloutStore
 from sdfleet.ports import Clock
 from sdfleet.telemetry import logs
@@ -88,12 +88,19 @@ class FleetRollouts:
     def start(self, version: str, wish: Wish) -> Rollout:
         """Raises:
         DeploymentRefused: unknown release, another rollout is under way, nothing to do.
+        TrialUnwatched: no alarms could be put on it; it is taken back before it began.
         """
         # Refused before anything is made on the account.
         self.check_start(version, wish)
         target = Target(version, self.group.add_template_version(self.release(version)))
         rollout_id = self.new_id()
-        return self._change(lambda history: self._plan(history, target, wish, rollout_id))
+        try:
+            return self._change(lambda history: self._plan(history, target, wish, rollout_id))
+        except TrialUnwatched as error:
+            # The recorder may be allowed more, and would begin what its person was told is not to be.
+            reason = str(error)
+            self._change(lambda history: self._turned_back(history, reason))
+            raise
 
     def _plan(
         self, history: RolloutHistory, target: Target, wish: Wish, rollout_id: str
@@ -138,7 +145,7 @@ class FleetRollouts:
         history = self.history()
         if history.current is None:
             return None
-        if history.current.is_over and history.current.former_minimum is None:
+        if history.current.is_settled:
             self._show(history)
             return history.current
         observed = self.group.observed()
@@ -148,12 +155,11 @@ class FleetRollouts:
         reason = self._why_it_does_not_boot(rollout)
         if reason is None:
             return rollout
+        return self._change(lambda history: self._turned_back(history, reason))
 
-        def turn_back(history: RolloutHistory) -> tuple[Rollout, tuple[Action, ...]]:
-            present = _present(history, self.runtime)
-            return (present, ()) if present.is_over else machine.plan_rollback(present, reason=reason)
-
-        return self._change(turn_back)
+    def _turned_back(self, history: RolloutHistory, reason: str) -> tuple[Rollout, tuple[Action, ...]]:
+        present = _present(history, self.runtime)
+        return (present, ()) if present.is_over else machine.plan_rollback(present, reason=reason)
 
     def _why_it_does_not_boot(self, rollout: Rollout) -> str | None:
         """None: it does, for all that is known, or nothing can be turned back any more."""
@@ -176,11 +182,20 @@ class FleetRollouts:
             if history.current is None or history.current.phase is not rollout.phase:
                 log.info("rollout.moved", runtime=self.runtime, rollout=rollout.id, phase=rollout.phase)
             for action in actions:
-                log.info("rollout.asked", runtime=self.runtime, rollout=rollout.id, action=type(action).__name__)
-                self.group.carry_out(action)
+                self._ask(rollout, action)
             self._show(history.followed_by(rollout))
             return rollout
         raise ServiceUnavailable(f"The rollout of {self.runtime} keeps changing; try again.")
+
+    def _ask(self, rollout: Rollout, action: Action) -> None:
+        log.info("rollout.asked", runtime=self.runtime, rollout=rollout.id, action=type(action).__name__)
+        try:
+            self.group.carry_out(action)
+        except DeploymentError as error:
+            if not isinstance(action, EndTrial):
+                raise
+            # They cost cents, and the rollout is over: that is to be shown. The next look deletes them.
+            log.warning("trial_alarms.left", runtime=self.runtime, rollout=rollout.id, reason=str(error))
 
     def _show(self, history: RolloutHistory) -> None:
         """Write what the parameters do not say yet."""

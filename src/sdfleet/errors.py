@@ -18,7 +18,8 @@
     ├── ConfigError             file, line, nearest valid key
     ├── LocalModeError          one line that says what to do next
     └── DeploymentError         a deployment on an account: what happened and what to do
-        └── DeploymentRefused   the state of things does not allow it
+        ├── DeploymentRefused   the state of things does not allow it
+        └── TrialUnwatched      no alarms could be put on the release on trial
 """
 
 from __future__ import annotations
@@ -114,3 +115,7 @@ class DeploymentError(SdfleetError):
 
 class DeploymentRefused(DeploymentError):
     """The state of the deployment does not allow this."""
+
+
+class TrialUnwatched(DeploymentError):
+    """Nothing would turn the release back if it were bad."""

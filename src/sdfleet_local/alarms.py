@@ -1,7 +1,8 @@
 """The alarms that turn a rollout back, evaluated here: the embedded endpoint keeps their states, and never looks.
 
-They are the template's (`sdfleet_cdk.alarms`) with a shorter memory: what CloudWatch looks at in a quarter of an hour,
-a rehearsal has a minute for.
+Those on the release on trial are what the rollout has put (`sdfleet.aws.trial_alarms`), with a shorter memory: what
+CloudWatch looks at in five minutes, a rehearsal has one for. That on the whole fleet is the template's
+(`sdfleet_cdk.alarms`).
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from sdfleet.aws.operator_errors import explained
-from sdfleet.domain import names, trial
+from sdfleet.domain import names
 from sdfleet.errors import DeploymentError, SdfleetError
 from sdfleet.ports import Clock
 from sdfleet.telemetry import logs
 from sdfleet_local import trial_metrics
 from sdfleet_local.alarms_metrics import LogMetrics, Sample
 from sdfleet_local.refresh_run import AlarmState
+from sdfleet_local.scaling_alarms import Alarm
+from sdfleet_local.scaling_errors import NotEmulated
+from sdfleet_local.scaling_expressions import evaluate
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -31,8 +35,6 @@ log = logs.get_logger(__name__)
 WINDOW = timedelta(seconds=60)
 #: A rehearsal's bake is seconds; CloudWatch's shortest period is ten of them.
 EVALUATED_EVERY_S = 2.0
-#: The template's default.
-FAILURE_PERCENTAGE = 10
 
 
 @dataclass
@@ -48,34 +50,35 @@ class FleetAlarms:
     _waits_since: datetime | None = field(default=None, repr=False)
 
     @property
-    def alarms(self) -> tuple[str, ...]:
-        return names.rollout_alarms(self.deployment_id, self.runtime)
+    def no_instance(self) -> str:
+        """The alarm that is always there."""
+        return names.rollout_alarms(self.deployment_id, self.runtime)[-1]
 
     @property
-    def dimensions(self) -> dict[str, str]:
-        return {names.FLEET_DIMENSION: names.fleet_name(self.deployment_id, self.runtime)}
+    def of_release(self) -> tuple[str, ...]:
+        """Those that are there during a rollout."""
+        return names.trial_alarms(self.deployment_id, self.runtime)
 
-    def evaluate(self, now: datetime, release: str) -> Mapping[str, AlarmState]:
-        """`release`: that on trial, or that was last."""
-        failures, unready, dead_letters, no_instance = self.alarms
-        since = now - WINDOW
+    def evaluate(self, now: datetime, put: Sequence[Alarm] = ()) -> Mapping[str, AlarmState]:
+        """`put`: what a rollout has put, as far as it is there.
 
-        def total(metric: str, **dimensions: str) -> float:
-            return self.metrics.total(metric, {**self.dimensions, **dimensions}, since=since)
+        Raises:
+            NotEmulated: local mode cannot evaluate one of them.
+        """
+        states = {alarm.name: _state(self._value(alarm, now - WINDOW) >= alarm.threshold) for alarm in put}
+        return {**states, self.no_instance: _state(self._waits_too_long(now))}
 
-        by_release = {names.RELEASE_DIMENSION: release}
-        failed = trial.failure_percentage(
-            good=total(names.TASKS_SUCCEEDED, **by_release),
-            bad=total(names.TRIES_FAILED, **by_release),
-            all_good=total(names.TASKS_SUCCEEDED),
-            all_bad=total(names.TRIES_FAILED),
-        )
-        return {
-            failures: _state(failed >= FAILURE_PERCENTAGE),
-            unready: _state(total(names.INSTANCES_UNREADY, **by_release) >= 1),
-            dead_letters: _state(total(names.DEAD_LETTERS, **by_release) >= 1),
-            no_instance: _state(self._waits_too_long(now)),
+    def _value(self, alarm: Alarm, since: datetime) -> float:
+        """Sums, and an expression over them."""
+        sums = {
+            query.id: self.metrics.total(query.metric.name, dict(query.metric.dimensions), since=since)
+            for query in alarm.queries
+            if query.metric is not None
         }
+        formulas = [query.expression for query in alarm.queries if query.metric is None]
+        if len(formulas) != 1:
+            raise NotEmulated("Local mode evaluates a rollout's alarms on one expression.")
+        return evaluate(formulas[0], sums) or 0.0
 
     def _waits_too_long(self, now: datetime) -> bool:
         if self.in_service() > 0 or self.waiting() == 0:
@@ -92,42 +95,41 @@ class CloudWatchAlarms:
         self._cloudwatch = cloudwatch
         self._evaluated: dict[str, AlarmState] = {}
 
-    def create(self, alarms: Sequence[str], dimensions: Mapping[str, str]) -> None:
+    def create(self, name: str, fleet: str) -> None:
         """In the state OK.
 
         Raises:
             DeploymentError: the endpoint does not answer.
         """
-        for name in alarms:
-            with explained():
-                self._cloudwatch.put_metric_alarm(
-                    AlarmName=name,
-                    AlarmDescription="Evaluated by local mode.",
-                    Namespace=names.METRIC_NAMESPACE,
-                    MetricName=name,
-                    Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
-                    Statistic="Maximum",
-                    Period=int(WINDOW.total_seconds()),
-                    EvaluationPeriods=1,
-                    Threshold=1,
-                    ComparisonOperator="GreaterThanOrEqualToThreshold",
-                    TreatMissingData="notBreaching",
-                )
-            self.show({name: AlarmState.OK})
+        with explained():
+            self._cloudwatch.put_metric_alarm(
+                AlarmName=name,
+                AlarmDescription="Evaluated by local mode.",
+                Namespace=names.METRIC_NAMESPACE,
+                MetricName=name,
+                Dimensions=[{"Name": names.FLEET_DIMENSION, "Value": fleet}],
+                Statistic="Maximum",
+                Period=int(WINDOW.total_seconds()),
+                EvaluationPeriods=1,
+                Threshold=1,
+                ComparisonOperator="GreaterThanOrEqualToThreshold",
+                TreatMissingData="notBreaching",
+            )
+        self.show({name: AlarmState.OK})
 
-    def release_on_trial(self, alarm: str) -> str:
-        """Whom the alarm is pointed at (`sdfleet.aws.trial_alarms`).
+    def put_by_a_rollout(self, alarms: Sequence[str]) -> list[Alarm]:
+        """Those of them that are there.
 
         Raises:
             DeploymentError: the endpoint does not answer.
         """
         with explained():
-            answer = self._cloudwatch.describe_alarms(AlarmNames=[alarm])
-        for described in answer["MetricAlarms"]:
-            for dimension in described.get("Dimensions", ()):
-                if dimension["Name"] == names.RELEASE_DIMENSION:
-                    return dimension["Value"]
-        return names.NO_RELEASE
+            answer = self._cloudwatch.describe_alarms(AlarmNames=list(alarms))
+        found = [Alarm.of_answer(described) for described in answer["MetricAlarms"]]
+        for gone in set(alarms) - {alarm.name for alarm in found}:
+            # The next of that name begins anew.
+            self._evaluated.pop(gone, None)
+        return found
 
     def publish(self, samples: Sequence[Sample], now: datetime) -> None:
         """What is counted by release, for whoever asks.
@@ -178,8 +180,7 @@ class AlarmWatch:
         DeploymentError: the endpoint does not answer.
         """
         for fleet in self._fleets:
-            nobody = {names.RELEASE_DIMENSION: names.NO_RELEASE}
-            self._cloudwatch.create(fleet.alarms, {**fleet.dimensions, **nobody})
+            self._cloudwatch.create(fleet.no_instance, names.fleet_name(fleet.deployment_id, fleet.runtime))
         threading.Thread(target=self._repeat, name="alarms", daemon=True).start()
 
     def look(self) -> None:
@@ -192,8 +193,8 @@ class AlarmWatch:
             log.warning("metrics.not_published", samples=len(new), reason=str(error))
         for fleet in self._fleets:
             try:
-                release = self._cloudwatch.release_on_trial(fleet.alarms[0])
-                self._cloudwatch.show(fleet.evaluate(now, release))
+                put = self._cloudwatch.put_by_a_rollout(fleet.of_release)
+                self._cloudwatch.show(fleet.evaluate(now, put))
             except SdfleetError as error:
                 log.warning("alarms.not_evaluated", runtime=fleet.runtime, reason=str(error))
 

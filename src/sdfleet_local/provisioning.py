@@ -15,6 +15,7 @@ from sdfleet.aws.task_table import table_definition
 from sdfleet.domain import names
 from sdfleet.domain.callback import MAX_TRIES
 from sdfleet.domain.release import Release
+from sdfleet.domain.trial import LIMITS_PARAMETER, TrialLimits
 from sdfleet.domain.wire.callbacks import FILTER_POLICY
 from sdfleet.environment import DeploymentEnvironment, RuntimeEnvironment
 from sdfleet_local.plan import DEPLOYMENT_ID, RELEASE, PlannedRuntime
@@ -23,6 +24,9 @@ from sdfleet_local.plan import DEPLOYMENT_ID, RELEASE, PlannedRuntime
 RETENTION = timedelta(days=14)
 #: A backstop only: attempts are counted in the task's record, and drains must not end in the dead-letter queue.
 MAX_RECEIVE_COUNT = 100
+
+#: The configuration's defaults: percent of a trial's runs, and messages that it cannot read.
+_MOST_FAILURES, _MOST_DEAD_LETTERS = 10, 1
 
 #: A launch template has one; what runs here is the release's own code.
 _IMAGE_ID = "ami-10ca1000000000000"
@@ -130,8 +134,12 @@ def launch_template(clients: Clients, runtime: str) -> dict[str, Any]:
 
 
 def publish_release(clients: Clients, runtimes: Sequence[PlannedRuntime], *, now: datetime) -> None:
-    """The release that every instance runs at first: its record, to which a rollout can return, and its public face."""
+    """The release that every instance runs at first: its record, to which a rollout can return, and its public face;
+    and what a rollout from it is measured by.
+    """
     releases = SsmReleaseStore(clients.ssm, DEPLOYMENT_ID)
+    topic = clients.sns.create_topic(Name=names.alarm_topic_name(DEPLOYMENT_ID))["TopicArn"]
+    limits = TrialLimits(topic, failure_percentage=_MOST_FAILURES, dead_letters=_MOST_DEAD_LETTERS)
     first = Release(RELEASE, now, created_by="local mode", scheduler_image="what it was deployed with")
     for runtime in runtimes:
         releases.create(runtime.name, f"releases/{RELEASE}", json.dumps(first.to_json()))
@@ -139,6 +147,7 @@ def publish_release(clients: Clients, runtimes: Sequence[PlannedRuntime], *, now
         releases.write(runtime.name, "previous-version", names.NO_RELEASE)
         releases.write(runtime.name, "launch-template-version", "1")
         releases.write(runtime.name, "deployment-status", "stable")
+        releases.write(runtime.name, LIMITS_PARAMETER, limits.to_json())
 
 
 def _queue_pair(

@@ -4,10 +4,11 @@ import json
 from typing import Any
 
 from cdk_fleet_bench import WEBUI, fleet_template, plain, with_fleet
-from cdk_templates import templates
+from cdk_templates import flat, templates
 from sdfleet.config import RuntimeConfig
 from sdfleet.config.prices import read_prices
 from sdfleet.domain import names
+from sdfleet.domain.trial import LIMITS_PARAMETER, TrialLimits
 from sdfleet_cdk.metrics_agent import GPU_METRIC_PREFIX, agent_settings
 from sdfleet_cdk.observability import fleet_price
 
@@ -28,9 +29,6 @@ def test_every_alarm_for_people_goes_to_the_one_topic() -> None:
         "sdfleet-sdruntime-failures",
         "sdfleet-sdruntime-no-instance",
         "sdfleet-sdruntime-oldest-message",
-        "sdfleet-sdruntime-trial-dead-letters",
-        "sdfleet-sdruntime-trial-failures",
-        "sdfleet-sdruntime-trial-unready",
     ]
     assert all(one["OKActions"] == [{"Ref": topic}] for one in told)
 
@@ -89,16 +87,18 @@ def test_a_few_failures_on_a_quiet_day_wake_nobody() -> None:
     assert formula == f"IF({ended} >= 5, 100 * FILL(failed, 0) / {ended}, 0)"
 
 
-def test_every_alarm_that_turns_a_rollout_back_is_in_the_template_and_watches_no_release_yet() -> None:
-    alarms = {one["AlarmName"]: one for one in fleet_template().of_type(ALARM)}
-    assert set(names.rollout_alarms("sdfleet", "sdruntime")) <= alarms.keys()
-    for name in names.trial_alarms("sdfleet", "sdruntime"):
-        dimensions = [
-            {dimension["Name"]: dimension["Value"] for dimension in one["MetricStat"]["Metric"]["Dimensions"]}
-            for one in alarms[name]["Metrics"]
-            if "MetricStat" in one
-        ]
-        assert {"Fleet": FLEET, "Release": "unreleased"} in dimensions
+def test_the_alarms_on_a_release_on_trial_are_its_rollouts() -> None:
+    alarms = {one["AlarmName"] for one in fleet_template().of_type(ALARM)}
+    of_release = set(names.trial_alarms("sdfleet", "sdruntime"))
+    assert set(names.rollout_alarms("sdfleet", "sdruntime")) & alarms == {f"{FLEET}-no-instance"}
+    assert not of_release & alarms
+
+
+def test_what_they_are_measured_by_is_the_configurations_and_told_to_the_topic() -> None:
+    template = fleet_template(alarms={"deadLetters": 7, "failurePercentage": 25})
+    (topic,) = [name for name, one in template.resources.items() if one["Type"] == TOPIC]
+    parameter = template.named("AWS::SSM::Parameter", "Name", f"/sdfleet/sdfleet/sdruntime/{LIMITS_PARAMETER}")
+    assert TrialLimits.from_json(flat(parameter["Value"])) == TrialLimits(f"<{topic}>", 25, 7)
 
 
 def test_the_alarms_of_one_runtime_cost_little_while_nothing_runs() -> None:
@@ -106,7 +106,7 @@ def test_the_alarms_of_one_runtime_cost_little_while_nothing_runs() -> None:
     metrics = sum(
         sum("MetricStat" in one for one in alarm.get("Metrics", [])) or 1 for alarm in fleet_template().of_type(ALARM)
     )
-    assert metrics * 0.10 <= 2.50
+    assert metrics * 0.10 <= 1.50
 
 
 def test_the_dashboard_answers_the_questions_of_a_person_on_call() -> None:

@@ -19,6 +19,8 @@ from sdfleet.aws.trial_alarms import TrialAlarms
 from sdfleet.domain import names
 from sdfleet.domain.instance_refresh import CancelRefresh, RefreshStatus, RollBackRefresh, StartRefresh
 from sdfleet.domain.release import Release
+from sdfleet.domain.trial import LIMITS_PARAMETER, TrialLimits
+from sdfleet.memory.release_store import MemoryReleaseStore
 from sdfleet_local.alarms import CloudWatchAlarms
 from sdfleet_local.autoscaling_api import AutoScalingServer
 from sdfleet_local.groups import Groups
@@ -42,7 +44,8 @@ class Fleet:
     def roll_out(self) -> str:
         """The launch template version of the new release."""
         version = self.rollout_group.add_template_version(RELEASE)
-        self.rollout_group.carry_out(StartRefresh(version, (20, 100), QUARTER, QUARTER, auto_rollback=True))
+        start = StartRefresh(version, (20, 100), QUARTER, QUARTER, auto_rollback=True, release=RELEASE.version)
+        self.rollout_group.carry_out(start)
         self.bench.settle()
         return version
 
@@ -82,9 +85,11 @@ def fleet(clients: Clients, auto_scaling: Endpoint) -> Fleet:
     auto_scaling.groups.add(bench.group)
     client = auto_scaling.client
     alarms = names.rollout_alarms("local", runtime)
-    CloudWatchAlarms(clients.cloudwatch).create(alarms, {names.FLEET_DIMENSION: name})
+    CloudWatchAlarms(clients.cloudwatch).create(names.alarm_name(name, "no-instance"), name)
     bench.alarms.update(dict.fromkeys(alarms, AlarmState.OK))
-    trial = TrialAlarms(clients.cloudwatch, deployment_id="local", runtime=runtime)
+    releases = MemoryReleaseStore()
+    releases.write(runtime, LIMITS_PARAMETER, TrialLimits("arn:aws:sns:us-east-1:1:alarms", 10, 1).to_json())
+    trial = TrialAlarms(clients.cloudwatch, releases, deployment_id="local", runtime=runtime)
     rollout_group = AutoScalingRolloutGroup(client, clients.ec2, bench.clock, group_name=name, alarms=trial)
     return Fleet(bench, client, rollout_group, name)
 
@@ -153,7 +158,8 @@ def test_a_canary_is_promoted_by_cancelling_and_starting_anew(fleet: Fleet) -> N
     version = fleet.roll_out()
     fleet.rollout_group.carry_out(CancelRefresh())
     fleet.bench.settle()
-    fleet.rollout_group.carry_out(StartRefresh(version, (100,), QUARTER, timedelta(0), auto_rollback=True))
+    rest = StartRefresh(version, (100,), QUARTER, timedelta(0), auto_rollback=True, release=RELEASE.version)
+    fleet.rollout_group.carry_out(rest)
     fleet.bench.settle()
     assert fleet.statuses() == [RefreshStatus.SUCCESSFUL, RefreshStatus.CANCELLED]
     assert fleet.rollout_group.state().releases == {"1.1.0": 5}
@@ -326,7 +332,7 @@ def cloudwatch(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     client = Clients(region="us-east-1", endpoint_url=endpoint).cloudwatch
-    CloudWatchAlarms(client).create([ALARM], {names.FLEET_DIMENSION: "local-sd"})
+    CloudWatchAlarms(client).create(ALARM, "local-sd")
     yield client
     client.close()
 
@@ -343,6 +349,23 @@ def test_an_alarm_that_rings_is_shown_and_one_set_by_hand_stays(cloudwatch: Any)
     cloudwatch.set_alarm_state(AlarmName=ALARM, StateValue="ALARM", StateReason="a rehearsal")
     alarms.show({ALARM: AlarmState.OK})
     assert alarms.read([ALARM]) == {ALARM: AlarmState.ALARM}
+
+
+def test_an_alarm_that_another_rollout_puts_anew_begins_anew(cloudwatch: Any) -> None:
+    releases = MemoryReleaseStore()
+    releases.write("sd", LIMITS_PARAMETER, TrialLimits("arn:aws:sns:us-east-1:1:alarms", 10, 1).to_json())
+    trial = TrialAlarms(cloudwatch, releases, deployment_id="local", runtime="sd")
+    local, (failures, *rest) = CloudWatchAlarms(cloudwatch), names.trial_alarms("local", "sd")
+    seen = []
+    for _ in range(2):
+        assert local.put_by_a_rollout([failures, *rest]) == []
+        trial.begin_trial("1.1.0")
+        (put, *_) = local.put_by_a_rollout([failures, *rest])
+        seen.append((put.name, put.threshold, put.state))
+        local.show({failures: AlarmState.ALARM})
+        assert trial.ringing() == (failures,)
+        trial.end_trial()
+    assert seen == [(failures, 10, AlarmState.OK)] * 2
 
 
 def test_alarms_of_an_endpoint_that_does_not_answer_lack_data(cloudwatch: Any) -> None:

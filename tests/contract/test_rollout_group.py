@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from botocore.stub import ANY, Stubber
@@ -15,10 +15,20 @@ from builders import NOON
 from sdfleet.aws.clients import Clients
 from sdfleet.aws.rollout_group import AutoScalingRolloutGroup
 from sdfleet.aws.trial_alarms import TrialAlarms
-from sdfleet.domain.instance_refresh import CancelRefresh, RefreshStatus, RollBackRefresh, SetMinimum, StartRefresh
+from sdfleet.domain.instance_refresh import (
+    CancelRefresh,
+    EndTrial,
+    RefreshStatus,
+    RollBackRefresh,
+    SetMinimum,
+    StartRefresh,
+    TrialWatch,
+    WatchTrial,
+)
 from sdfleet.domain.release import Release
-from sdfleet.errors import DeploymentError, DeploymentRefused
+from sdfleet.errors import DeploymentError, DeploymentRefused, TrialUnwatched
 from sdfleet.memory.clock import FakeClock
+from sdfleet.memory.release_store import MemoryReleaseStore
 
 RELEASE = Release("1.1.0", NOON, "ada", "registry/scheduler@sha256:ab", runtime_image="registry/sd@sha256:cd")
 START = StartRefresh("4", (20, 100), timedelta(minutes=15), timedelta(minutes=15), auto_rollback=True, release="1.1.0")
@@ -49,18 +59,29 @@ INSTANCE: dict[str, Any] = {"AvailabilityZone": "us-east-1a", "HealthStatus": "H
 class Alarms(TrialAlarms):
     """Of which two are there, and one rings that is not the trial's."""
 
-    trials: ClassVar[list[str]] = []
+    def __init__(self, clients: Clients) -> None:
+        super().__init__(clients.cloudwatch, MemoryReleaseStore(), deployment_id="sdfleet", runtime="sd")
+        self.calls: list[str] = []
 
     def check(self) -> None: ...
 
+    def watch(self) -> TrialWatch:
+        return TrialWatch.SOME
+
     def begin_trial(self, release: str) -> tuple[str, ...]:
-        self.trials.append(release)
+        self.calls.append(f"begin {release}")
         return ("sd-trial-failures", "sd-trial-unready")
 
+    def mend_trial(self, release: str) -> None:
+        self.calls.append(f"mend {release}")
 
-def group_of(clients: Clients, name: str = "sd") -> AutoScalingRolloutGroup:
-    alarms = Alarms(clients.cloudwatch, deployment_id="sdfleet", runtime=name)
-    return AutoScalingRolloutGroup(clients.autoscaling, clients.ec2, FakeClock(NOON), group_name=name, alarms=alarms)
+    def end_trial(self) -> None:
+        self.calls.append("end")
+
+
+def group_of(clients: Clients, name: str = "sd", alarms: TrialAlarms | None = None) -> AutoScalingRolloutGroup:
+    watching = alarms or Alarms(clients)
+    return AutoScalingRolloutGroup(clients.autoscaling, clients.ec2, FakeClock(NOON), group_name=name, alarms=watching)
 
 
 @contextmanager
@@ -72,6 +93,7 @@ def stubbed(clients: Clients) -> Iterator[Stubber]:
 
 
 def test_a_refresh_is_asked_for_in_the_groups_own_policy_with_all_that_a_rollback_needs(clients: Clients) -> None:
+    alarms = Alarms(clients)
     with stubbed(clients) as stub:
         stub.add_response(
             "describe_auto_scaling_groups", {"AutoScalingGroups": [GROUP]}, {"AutoScalingGroupNames": ["sd"]}
@@ -106,9 +128,27 @@ def test_a_refresh_is_asked_for_in_the_groups_own_policy_with_all_that_a_rollbac
                 },
             },
         )
-        group_of(clients).carry_out(START)
+        group_of(clients, alarms=alarms).carry_out(START)
 
-    assert Alarms.trials[-1] == "1.1.0"
+    assert alarms.calls == ["begin 1.1.0"]
+
+
+def test_no_refresh_is_asked_for_without_its_alarms(clients: Clients) -> None:
+    class Refused(Alarms):
+        def begin_trial(self, release: str) -> tuple[str, ...]:
+            raise TrialUnwatched
+
+    with stubbed(clients), pytest.raises(TrialUnwatched):
+        group_of(clients, alarms=Refused(clients)).carry_out(START)
+
+
+def test_alarms_are_mended_and_deleted_without_a_word_to_auto_scaling(clients: Clients) -> None:
+    alarms = Alarms(clients)
+    with stubbed(clients):
+        group = group_of(clients, alarms=alarms)
+        group.carry_out(WatchTrial("1.1.0"))
+        group.carry_out(EndTrial())
+    assert alarms.calls == ["mend 1.1.0", "end"]
 
 
 def test_the_way_back_has_nothing_behind_it(clients: Clients) -> None:
@@ -196,7 +236,7 @@ def test_refreshes_are_read_with_the_template_version_that_they_bring(clients: C
         stub.add_response("describe_auto_scaling_groups", {"AutoScalingGroups": [{**GROUP, "Instances": described}]})
         observed = group_of(clients).observed()
 
-    assert (observed.minimum, observed.in_service) == (0, 1)
+    assert (observed.minimum, observed.in_service, observed.watch) == (0, 1, TrialWatch.SOME)
     pending, over = observed.refreshes
     assert observed.at == NOON
     assert (pending.status, pending.template_version, pending.started_at) == (RefreshStatus.PENDING, None, NOON)
@@ -206,6 +246,18 @@ def test_refreshes_are_read_with_the_template_version_that_they_bring(clients: C
         20,
         "alarm",
     )
+
+
+def test_a_person_whom_cloudwatch_tells_nothing_sees_the_refreshes(clients: Clients) -> None:
+    class Forbidden(Alarms):
+        def watch(self) -> TrialWatch:
+            raise DeploymentError
+
+    with stubbed(clients) as stub:
+        stub.add_response("describe_instance_refreshes", {"InstanceRefreshes": []})
+        stub.add_response("describe_auto_scaling_groups", {"AutoScalingGroups": [GROUP]})
+        observed = group_of(clients, alarms=Forbidden(clients)).observed()
+    assert (observed.is_refreshed, observed.watch) == (True, TrialWatch.UNKNOWN)
 
 
 @pytest.mark.parametrize(("times", "begun"), [({"EndTime": NOON - HOUR}, NOON - HOUR), ({}, LONG_AGO)])

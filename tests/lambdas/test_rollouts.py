@@ -2,61 +2,23 @@
 
 from __future__ import annotations
 
-import itertools
-import json
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from builders import NOON
-from rollout_fleet import Group
-from sdfleet.domain.instance_refresh import Action, CancelRefresh, RollBackRefresh, StartRefresh
-from sdfleet.domain.release import Release
-from sdfleet.domain.rollout import Phase, Wish
+from rollouts_bench import WISH, Fleet, fail_boots
+from sdfleet.domain.instance_refresh import (
+    Action,
+    CancelRefresh,
+    EndTrial,
+    RollBackRefresh,
+    StartRefresh,
+)
+from sdfleet.domain.rollout import Phase
 from sdfleet.domain.rollout_record import RolloutHistory
 from sdfleet.errors import DeploymentRefused, RecordConflict, ServiceUnavailable
-from sdfleet.memory.boot_records import MemoryBootRecords
-from sdfleet.memory.clock import FakeClock
-from sdfleet.memory.release_store import MemoryReleaseStore
-from sdfleet.memory.rollouts import MemoryRollouts
-from sdfleet_lambdas.rollouts import MOST_FAILED_BOOTS, FleetRollouts
-
-WISH = Wish(20, timedelta(minutes=2), by="ada", why="a faster sampler")
-
-
-@dataclass
-class Fleet:
-    """One fleet on 1.0.0, with 1.1.0 and 1.2.0 built."""
-
-    clock: FakeClock = field(default_factory=lambda: FakeClock(NOON))
-    group: Group = field(default_factory=lambda: Group(NOON))
-    releases: MemoryReleaseStore = field(default_factory=MemoryReleaseStore)
-    store: MemoryRollouts = field(default_factory=MemoryRollouts)
-    boots: MemoryBootRecords = field(default_factory=MemoryBootRecords)
-
-    def __post_init__(self) -> None:
-        ids = itertools.count(1)
-        self.rollouts = FleetRollouts(
-            "sd", self.store, self.group, self.releases, self.clock, lambda: f"rollout-{next(ids)}", self.boots
-        )
-        self.releases.write("sd", "image-version", "1.0.0")
-        for version in ("1.0.0", "1.1.0", "1.2.0"):
-            release = Release(version, NOON, "ada", f"scheduler@sha256:{version}")
-            self.releases.write("sd", f"releases/{version}", json.dumps(release.to_json()))
-
-    def minutes(self, count: int, *, is_alarmed: bool = False) -> None:
-        for _ in range(count):
-            self.group.tick(is_alarmed=is_alarmed)
-            self.clock.advance(timedelta(minutes=1))
-            self.rollouts.reconcile()
-
-    def shown(self) -> tuple[str | None, str | None, str | None]:
-        return (
-            self.releases.read("sd", "image-version"),
-            self.releases.read("sd", "previous-version"),
-            self.releases.read("sd", "deployment-status"),
-        )
+from sdfleet_lambdas.rollouts import MOST_FAILED_BOOTS
 
 
 def test_a_rollout_ends_with_the_new_version_shown_and_its_launch_template_kept() -> None:
@@ -132,14 +94,8 @@ def test_a_rollback_in_the_middle_goes_back_at_once() -> None:
     fleet.minutes(6)
 
     assert rollout.reason == "rolled back by ada: wrong colours"
-    assert fleet.group.asked[-1] == RollBackRefresh()
+    assert fleet.group.asked[-2:] == [RollBackRefresh(), EndTrial()]
     assert fleet.shown() == ("1.0.0", "unreleased", "stable")
-
-
-def fail_boots(fleet: Fleet, count: int, *, before: timedelta = timedelta(0)) -> None:
-    for number in range(count):
-        now = fleet.clock.now() - before
-        fleet.boots.failed("sd", "1.1.0", instance_id=f"i-{number}", reason="no GPU driver", now=now)
 
 
 def test_a_release_that_does_not_boot_is_turned_back_before_auto_scaling_gives_up() -> None:
@@ -181,7 +137,7 @@ def test_a_promoted_canary_is_followed_by_the_rest() -> None:
     fleet.rollouts.promote(by="ada")
     fleet.minutes(12)
 
-    assert [type(action) for action in fleet.group.asked] == [StartRefresh, CancelRefresh, StartRefresh]
+    assert [type(action) for action in fleet.group.asked] == [StartRefresh, CancelRefresh, StartRefresh, EndTrial]
     assert fleet.shown() == ("1.1.0", "1.0.0", "stable")
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from builders import NOON
+from sdfleet.aws.trial_definitions import definitions
 from sdfleet.domain import names
+from sdfleet.domain.trial import TrialLimits
 from sdfleet_local.alarms import WINDOW, FleetAlarms
 from sdfleet_local.alarms_metrics import LogMetrics
 from sdfleet_local.refresh_run import AlarmState
+from sdfleet_local.scaling_alarms import Alarm
+from sdfleet_local.scaling_errors import NotEmulated
 
 FAILURES, UNREADY, DEAD_LETTERS, NO_INSTANCE = names.rollout_alarms("local", "sd")
 FLEET = {names.FLEET_DIMENSION: names.fleet_name("local", "sd")}
@@ -29,6 +34,12 @@ class Fleet:
         self.waiting = 0
         self.in_service = 1
         self._metrics = LogMetrics(directory)
+        #: What a rollout to 1.1.0 puts.
+        limits = TrialLimits("arn:aws:sns:us-east-1:123456789012:alarms", failure_percentage=10, dead_letters=2)
+        self.put = [
+            Alarm.of_answer({**one, "AlarmArn": f"arn:{one['AlarmName']}", "StateValue": "OK"})
+            for one in definitions("local", "sd", "1.1.0", limits)
+        ]
         self._alarms = FleetAlarms(
             "local", "sd", self._metrics, waiting=lambda: self.waiting, in_service=lambda: self.in_service
         )
@@ -45,7 +56,8 @@ class Fleet:
 
     def ringing(self) -> set[str]:
         self._metrics.read(self.now)
-        return {name for name, state in self._alarms.evaluate(self.now, "1.1.0").items() if state is AlarmState.ALARM}
+        states = self._alarms.evaluate(self.now, self.put)
+        return {name for name, state in states.items() if state is AlarmState.ALARM}
 
 
 def test_a_tenth_of_the_trials_runs_may_not_fail(tmp_path: Path) -> None:
@@ -97,11 +109,30 @@ def test_the_failures_of_others_are_not_the_trials(tmp_path: Path, other: dict[s
     assert fleet.ringing() == set()
 
 
-@pytest.mark.parametrize(("metric", "alarm"), [(names.DEAD_LETTERS, DEAD_LETTERS), (names.INSTANCES_UNREADY, UNREADY)])
-def test_one_of_these_of_the_release_on_trial_rings(tmp_path: Path, metric: str, alarm: str) -> None:
+@pytest.mark.parametrize(
+    ("metric", "limit", "alarm"), [(names.DEAD_LETTERS, 2, DEAD_LETTERS), (names.INSTANCES_UNREADY, 1, UNREADY)]
+)
+def test_so_many_of_these_of_the_release_on_trial_ring(tmp_path: Path, metric: str, limit: int, alarm: str) -> None:
     fleet = Fleet(tmp_path)
+    fleet.count(metric, limit - 1)
+    assert fleet.ringing() == set()
     fleet.count(metric, 1)
     assert fleet.ringing() == {alarm}
+
+
+def test_without_a_rollout_nothing_is_on_trial(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path)
+    fleet.put = []
+    for metric in (names.TRIES_FAILED, names.DEAD_LETTERS, names.INSTANCES_UNREADY):
+        fleet.count(metric, 9)
+    assert fleet.ringing() == set()
+
+
+def test_an_alarm_of_another_kind_is_not_guessed_at(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path)
+    fleet.put = [replace(one, queries=one.queries[1:]) for one in fleet.put]
+    with pytest.raises(NotEmulated, match="one expression"):
+        fleet.ringing()
 
 
 def test_work_that_waits_for_a_minute_without_an_instance_rings(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ import pytest
 from running_service import RunningService, eventually, new_id
 from sdfleet.aws.clients import Clients
 from sdfleet.aws.clock import SystemClock
+from sdfleet.aws.release_store import SsmReleaseStore
 from sdfleet.aws.rollout_group import AutoScalingRolloutGroup
 from sdfleet.aws.trial_alarms import TrialAlarms
 from sdfleet.domain import names
-from sdfleet.domain.instance_refresh import RefreshStatus, StartRefresh
+from sdfleet.domain.instance_refresh import EndTrial, RefreshStatus, StartRefresh, TrialWatch
 from sdfleet.domain.release import Release
 
 RUNTIME = "sdruntime"
@@ -40,13 +41,16 @@ def group(clients: Clients) -> Iterator[AutoScalingRolloutGroup]:
         clients.ec2,
         SystemClock(),
         group_name=names.fleet_name("local", RUNTIME),
-        alarms=TrialAlarms(clients.cloudwatch, deployment_id="local", runtime=RUNTIME),
+        alarms=TrialAlarms(
+            clients.cloudwatch, SsmReleaseStore(clients.ssm, "local"), deployment_id="local", runtime=RUNTIME
+        ),
     )
     before = group.state()
     yield group
     back = StartRefresh(before.template_version, (100,), timedelta(0), timedelta(0), auto_rollback=False)
     group.carry_out(back)
     eventually(lambda: group.state().releases == before.releases, within_s=PATIENCE_S)
+    group.carry_out(EndTrial())
 
 
 def test_a_release_reaches_every_instance_of_a_running_fleet(
@@ -56,7 +60,8 @@ def test_a_release_reaches_every_instance_of_a_running_fleet(
     assert sum(before.releases.values()) == before.capacity
 
     version = group.add_template_version(Release("1.9.0", datetime.now(UTC), "ada", "the checkout"))
-    group.carry_out(StartRefresh(version, (20, 100), MOMENT, MOMENT, auto_rollback=True))
+    group.carry_out(StartRefresh(version, (20, 100), MOMENT, MOMENT, auto_rollback=True, release="1.9.0"))
+    assert group.observed().watch is TrialWatch.ALL
 
     def ended() -> bool:
         return group.observed().refreshes[0].status.is_over

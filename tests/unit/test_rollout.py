@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,10 +13,12 @@ from rollout_fleet import Group
 from rollout_observations import BAKE, FORMER, NOW, TARGET, seen, started
 from sdfleet.domain.instance_refresh import (
     CancelRefresh,
+    EndTrial,
     Observed,
     RefreshStatus,
     RollBackRefresh,
     StartRefresh,
+    TrialWatch,
 )
 from sdfleet.domain.rollout import (
     LONGEST_HOLD,
@@ -76,7 +79,7 @@ def test_the_phases_follow_the_refresh() -> None:
         (RefreshStatus.SUCCESSFUL, 100, 45),
     ):
         rollout, actions = seen(rollout, status, percentage, after=timedelta(minutes=minute))
-        assert actions == ()
+        assert actions == ((EndTrial(),) if rollout.is_over else ())
         phases.append(rollout.phase)
 
     assert phases == [
@@ -168,7 +171,8 @@ def test_a_refresh_that_failed_in_the_middle_is_followed_by_one_back() -> None:
     rollout, actions = seen(
         rollout, RefreshStatus.SUCCESSFUL, 100, after=timedelta(minutes=9), template="3", refresh_id="refresh-2"
     )
-    assert (rollout.phase, rollout.reason, actions) == (Phase.ROLLED_BACK, "instances failed to launch", ())
+    assert (rollout.phase, rollout.reason) == (Phase.ROLLED_BACK, "instances failed to launch")
+    assert actions == (EndTrial(),)
 
 
 def test_a_way_back_that_fails_is_left_to_a_person() -> None:
@@ -178,7 +182,7 @@ def test_a_way_back_that_fails_is_left_to_a_person() -> None:
         rollout, RefreshStatus.FAILED, 10, after=timedelta(minutes=9), template="3", refresh_id="refresh-2"
     )
 
-    assert (rollout.phase, actions) == (Phase.FAILED, ())
+    assert (rollout.phase, actions) == (Phase.FAILED, (EndTrial(),))
     assert rollout.reason is not None
     assert "no capacity" in rollout.reason
 
@@ -262,12 +266,14 @@ def test_a_rollout_taken_back_before_its_refresh_was_ever_seen_is_over() -> None
     later = NOW + timedelta(minutes=2)
     rollout, actions = reconcile(rollout, Observed(later, ()), now=later)
 
-    assert (rollout.phase, actions) == (Phase.ROLLED_BACK, ())
+    assert (rollout.phase, actions) == (Phase.ROLLED_BACK, (EndTrial(),))
 
 
 STEPS = st.lists(
     st.one_of(
-        st.sampled_from(["tick", "tick", "tick", "alarm", "see", "see", "crash", "promote", "roll back", "console"]),
+        st.sampled_from(
+            ["tick", "tick", "tick", "alarm", "see", "see", "crash", "promote", "roll back", "console", "rob"]
+        ),
         st.integers(0, 30),
     ),
     max_size=40,
@@ -288,7 +294,7 @@ def test_whatever_is_lost_repeated_or_reordered_the_record_ends_where_the_fleet_
         was_over = rollout.is_over
         former = rollout
         rollout, wanted = reconcile(rollout, observed, now=group.now)
-        assert not was_over or rollout == former
+        assert not was_over or replace(rollout, has_alarms=former.has_alarms) == former
         for action in wanted if is_carried_out else ():
             group.carry_out(action)
 
@@ -300,6 +306,8 @@ def test_whatever_is_lost_repeated_or_reordered_the_record_ends_where_the_fleet_
             observations.append(group.observed())
         elif step in ("see", "crash"):
             learn(group.observed(), is_carried_out=step == "see")
+        elif step == "rob":
+            group.rob()
         elif step == "console":
             group.carry_out(CancelRefresh())
         elif step == "promote" and rollout.phase in (Phase.CANARY_BAKING, Phase.HELD) and rollout.reason is None:
@@ -309,14 +317,15 @@ def test_whatever_is_lost_repeated_or_reordered_the_record_ends_where_the_fleet_
         elif isinstance(step, int):
             learn(observations[step % len(observations)], is_carried_out=True)
     for _ in range(60):
-        if rollout.is_over:
+        if rollout.is_settled:
             break
         # Nobody promotes it: two days pass.
         group.now += timedelta(hours=12 if rollout.phase is Phase.HELD else 0)
         group.tick(is_alarmed=False)
         learn(group.observed(), is_carried_out=True)
 
-    assert rollout.is_over
+    assert rollout.is_settled
+    assert (group.watch, group.unwatched) == (TrialWatch.NONE, [])
     if rollout.phase is Phase.FAILED:
         # A person cancelled the refresh, and then the way back too.
         assert steps.count("console") > 1

@@ -7,11 +7,13 @@ from datetime import timedelta
 from rollout_observations import BAKE, FORMER, NOW, TARGET, seen, started
 from sdfleet.domain.instance_refresh import (
     Action,
+    EndTrial,
     Observed,
     Refresh,
     RefreshStatus,
     SetMinimum,
     StartRefresh,
+    TrialWatch,
 )
 from sdfleet.domain.rollout import (
     Phase,
@@ -34,7 +36,8 @@ def with_floor(floor: int = 2) -> tuple[Rollout, tuple[Action, ...]]:
 def looked(
     rollout: Rollout, *refreshes: Refresh, after: timedelta, minimum: int, in_service: int
 ) -> tuple[Rollout, tuple[Action, ...]]:
-    return reconcile(rollout, Observed(NOW + after, refreshes, minimum, in_service), now=NOW + after)
+    observed = Observed(NOW + after, refreshes, minimum, in_service, TrialWatch.NONE)
+    return reconcile(rollout, observed, now=NOW + after)
 
 
 MINUTE = timedelta(minutes=1)
@@ -59,7 +62,7 @@ def test_a_floor_whose_raising_was_lost_is_asked_for_again() -> None:
 def test_a_floor_that_nobody_can_launch_ends_the_rollout_before_it_began() -> None:
     rollout, _ = with_floor()
     rollout, actions = looked(rollout, after=FLOOR_PATIENCE, minimum=2, in_service=1)
-    assert (rollout.phase, actions) == (Phase.ROLLED_BACK, ())
+    assert (rollout.phase, actions) == (Phase.ROLLED_BACK, (EndTrial(),))
     assert "floor of 2 was not in service within 30 minutes" in str(rollout.reason)
 
 

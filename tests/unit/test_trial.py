@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from builders import NOON
 from sdfleet.domain.rollout import Phase, Rollout, Target, Wish
 from sdfleet.domain.rollout_record import RolloutHistory, from_json, to_json
-from sdfleet.domain.trial import FAILURE_FORMULA, Runs, failure_percentage
+from sdfleet.domain.trial import FAILURE_FORMULA, FEWEST_FAILURES, FEWEST_RUNS, TIMES_THE_REST, Runs, TrialLimits
 from sdfleet.errors import ServiceUnavailable
 from sdfleet.memory.clock import FakeClock
 from sdfleet.memory.rollouts import MemoryRollouts
@@ -22,6 +22,11 @@ from sdfleet_scheduler.trial import FRESH_FOR, Trial
 
 counts = st.integers(0, 400)
 few = settings(max_examples=60, deadline=None)
+
+
+def failure_percentage(*, good: float, bad: float, all_good: float, all_bad: float) -> float | None:
+    """As CloudWatch reckons it."""
+    return evaluate(FAILURE_FORMULA, {"good": good, "bad": bad, "allgood": all_good, "allbad": all_bad})
 
 
 def test_few_runs_are_no_rate() -> None:
@@ -46,9 +51,31 @@ def test_with_nobody_beside_it_a_release_is_measured_alone() -> None:
 
 @few
 @given(good=counts, bad=counts, rest_good=counts, rest_bad=counts)
-def test_the_alarm_of_the_template_has_the_same_arithmetic(good: int, bad: int, rest_good: int, rest_bad: int) -> None:
-    found = evaluate(FAILURE_FORMULA, {"good": good, "bad": bad, "allgood": good + rest_good, "allbad": bad + rest_bad})
-    assert found == failure_percentage(good=good, bad=bad, all_good=good + rest_good, all_bad=bad + rest_bad)
+def test_a_release_is_measured_by_a_rate_and_beside_the_rest(
+    good: int, bad: int, rest_good: int, rest_bad: int
+) -> None:
+    is_rate = good + bad >= FEWEST_RUNS or bad >= FEWEST_FAILURES
+    # Cross-multiplied: where nobody is beside it, there is no rate to divide by.
+    is_worse = bad * (rest_good + rest_bad) >= TIMES_THE_REST * rest_bad * (good + bad)
+    found = failure_percentage(good=good, bad=bad, all_good=good + rest_good, all_bad=bad + rest_bad)
+    assert found == (100 * bad / (good + bad) if is_rate and is_worse else 0)
+
+
+def test_where_nothing_was_counted_nothing_failed() -> None:
+    assert evaluate(FAILURE_FORMULA, dict.fromkeys(("good", "bad", "allgood", "allbad"))) == 0
+
+
+def test_limits_are_read_as_they_were_written() -> None:
+    limits = TrialLimits("arn:aws:sns:us-west-2:123456789012:sdfleet-alarms", 12.5, 3)
+    assert TrialLimits.from_json(limits.to_json()) == limits
+
+
+@pytest.mark.parametrize(
+    "text", ["null", "{}", "[]", "7", "", '{"topic": "a", "failurePercentage": null, "deadLetters": 1}']
+)
+def test_what_is_not_limits_is_not_taken_for_them(text: str) -> None:
+    with pytest.raises(ValueError, match="no limits of a trial"):
+        TrialLimits.from_json(text)
 
 
 def test_runs_are_counted_together() -> None:

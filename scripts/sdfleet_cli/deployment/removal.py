@@ -10,11 +10,12 @@ from sdfleet.aws.account import Account
 from sdfleet.aws.clients import Clients
 from sdfleet.aws.container_registry import ContainerRegistry
 from sdfleet.aws.fleet_groups import FleetGroups, Group
-from sdfleet.aws.remains import delete_parameters, empty_bucket, parameters_below, waiting_messages
+from sdfleet.aws.remains import delete_alarms, delete_parameters, empty_bucket, parameters_below, waiting_messages
 from sdfleet.aws.stacks import Stack, Stacks
 from sdfleet.domain import names
 from sdfleet.errors import DeploymentRefused
 from sdfleet_cli.deployment.cdk_app import foundation_stack
+from sdfleet_cli.fleets import runtimes_of
 
 #: Instances give back what they have in hand, or end it: one task and its settlement (the default timeout, doubled).
 DRAIN_PATIENCE = timedelta(minutes=20)
@@ -30,6 +31,8 @@ class Inventory:
     groups: tuple[Group, ...]
     #: Messages that wait or are worked on, by queue; dead letters are not among them.
     tasks: dict[str, int]
+    #: Whose last rollout may have left alarms, which no template owns.
+    runtimes: tuple[str, ...]
     #: SSM parameters that no template owns.
     parameters: tuple[str, ...]
     repositories: tuple[str, ...]
@@ -68,6 +71,7 @@ def take_inventory(clients: Clients, account: Account, deployment_id: str, model
         stacks=tuple(stack for stack in found.values() if stack is not None),
         groups=tuple(group for name in group_names if (group := groups.find(name)) is not None),
         tasks={name: depth for name, depth in depths.items() if depth},
+        runtimes=tuple(runtimes_of(clients, deployment_id)),
         parameters=tuple(parameters_below(clients.ssm, f"/sdfleet/{deployment_id}/")),
         repositories=tuple(ContainerRegistry(clients.ecr).repositories(names.image_repository(deployment_id, ""))),
         inbox_bucket=f"{names.bucket_stem(deployment_id, 'inbox')}-{place}",
@@ -114,6 +118,11 @@ def remove(clients: Clients, inventory: Inventory, say: Callable[[str], None]) -
             count = empty_bucket(clients.s3, inventory.inbox_bucket)
             say(f"s3://{inventory.inbox_bucket}: {count} inputs and dead letters deleted")
         say(f"stack {stack.name}")
+        if stack.name == foundation_stack(inventory.deployment_id):
+            # After the recorder, which would make them again, and before the parameters that tell the fleets' names.
+            for runtime in inventory.runtimes:
+                for alarm in delete_alarms(clients.cloudwatch, names.trial_alarms(inventory.deployment_id, runtime)):
+                    say(f"alarm {alarm}")
         stacks.delete(stack.name, lambda status: say(f"| {status}"), now=datetime.now(UTC))
     registry = ContainerRegistry(clients.ecr)
     for repository in registry.delete_repositories(names.image_repository(inventory.deployment_id, "")):

@@ -34,17 +34,18 @@ def good_release(play: Play) -> None:
         return
     play.canary(rollout)
     play.statuses(rollout, "in-progress", "stable")
-    play.face("1.1.0", previous=rollout.former.version)
-    back(play, rollout.former.version)
+    _back_from(play, rollout)
 
 
-def back(play: Play, version: str) -> None:
-    """`rollback.sh` after a rollout's end."""
+def _back_from(play: Play, rollout: Rollout) -> None:
+    """`rollback.sh` after the end of a rollout that succeeded."""
+    former = rollout.former.version
+    play.face(rollout.target.version, previous=former)
     if not play.done("rollback", "local", "--yes", "--wait"):
         return
-    rollout = play.begun(version)
-    if rollout is not None and play.over(rollout, Phase.SUCCEEDED) is not None:
-        play.face(version)
+    rollback = play.begun(former)
+    if rollback is not None and play.over(rollback, Phase.SUCCEEDED) is not None:
+        play.face(former)
 
 
 def rollback_in_the_middle(play: Play) -> None:
@@ -64,31 +65,37 @@ def rollback_in_the_middle(play: Play) -> None:
 
 
 def hold_and_promote(play: Play) -> None:
-    play.build("1.1.2")
-    rollout = play.deploy("1.1.2", "--hold")
+    rollout = _held(play, "1.1.2")
     if rollout is None:
-        return
-    held = play.stage.watch.until({Phase.HELD}, rollout_id=rollout.id, within_s=ROLLOUT_TIMEOUT_S)
-    if not play.expect(held is not None, "the canary was never held"):
         return
     # Longer than its bake: nothing but a promotion lets it go on.
     time.sleep(play.bake.total_seconds() + 2)
     now = play.stage.watch.sights[-1]
     play.expect(now.rollout is not None and now.rollout.phase is Phase.HELD, "it went on unpromoted")
     play.notes.append(f"held with {now.releases.get('1.1.2', 0)} of {now.in_service} on 1.1.2")
-    if play.done("promote", "local", "--yes", "--wait") and play.over(rollout, Phase.SUCCEEDED) is not None:
-        play.face("1.1.2", previous=rollout.former.version)
-        back(play, rollout.former.version)
+    _promote_and_go_back(play, rollout)
+
+
+def _held(play: Play, version: str) -> Rollout | None:
+    """A rollout whose canary waits."""
+    play.build(version)
+    rollout = play.deploy(version, "--hold")
+    if rollout is None:
+        return None
+    held = play.stage.watch.until({Phase.HELD}, rollout_id=rollout.id, within_s=ROLLOUT_TIMEOUT_S)
+    return rollout if play.expect(held is not None, "the canary was never held") else None
+
+
+def _promote_and_go_back(play: Play, rollout: Rollout, *, lost: int = 0) -> None:
+    """`lost`: instances that were taken away meanwhile."""
+    if play.done("promote", "local", "--yes", "--wait") and play.over(rollout, Phase.SUCCEEDED, lost=lost) is not None:
+        _back_from(play, rollout)
 
 
 def spot_loss(play: Play) -> None:
     """An instance of the former release is taken away beside the canary. What replaces it has the new release."""
-    play.build("1.1.3")
-    rollout = play.deploy("1.1.3", "--hold")
+    rollout = _held(play, "1.1.3")
     if rollout is None:
-        return
-    held = play.stage.watch.until({Phase.HELD}, rollout_id=rollout.id, within_s=ROLLOUT_TIMEOUT_S)
-    if not play.expect(held is not None, "the canary was never held"):
         return
     victim = next(
         str(one["instance_id"])
@@ -104,9 +111,7 @@ def spot_loss(play: Play) -> None:
     play.expect(shown == replaced, f"the status shows {shown}, and there are {replaced}")
     play.expect(replaced.get("1.1.3", 0) in {1, 2}, f"instances by release after a Spot loss: {replaced}")
     play.notes.append(f"after one of the former release was lost to Spot: {shown}, as the status shows")
-    if play.done("promote", "local", "--yes", "--wait") and play.over(rollout, Phase.SUCCEEDED, lost=1) is not None:
-        play.face("1.1.3", previous=rollout.former.version)
-        back(play, rollout.former.version)
+    _promote_and_go_back(play, rollout, lost=1)
 
 
 def _replaced(play: Play, victim: str) -> dict[str, int] | None:
@@ -166,8 +171,7 @@ def terminals_left(number: signal.Signals) -> Scene:
             terminal = play.stage.terminal("check-deployment-status", "local", "--wait")
         _leave(play, terminal, number, must_run=False)
         if rollout is not None and play.over(rollout, Phase.SUCCEEDED) is not None:
-            play.face(version, previous=rollout.former.version)
-            back(play, rollout.former.version)
+            _back_from(play, rollout)
 
     return scene
 
@@ -224,8 +228,7 @@ def _roll_out(play: Play, version: str) -> None:
     if rollout is not None and play.over(rollout, Phase.SUCCEEDED) is not None:
         play.canary(rollout)
         play.statuses(rollout, "in-progress", "stable")
-        play.face(version, previous=rollout.former.version)
-        back(play, rollout.former.version)
+        _back_from(play, rollout)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from sdfleet.domain.instance_refresh import TrialWatch
 from sdfleet.domain.rollout import Phase, Rollout
 from sdfleet.errors import SdfleetError
 from sdfleet_lambdas.rollouts import DEPLOYMENT_STATUS, FleetRollouts
@@ -28,6 +29,8 @@ class Sight:
     rollout: Rollout | None
     #: What the group itself says: no refresh is under way.
     is_refresh_over: bool
+    #: The alarms on a release on trial.
+    watch: TrialWatch
 
     @property
     def in_service(self) -> int:
@@ -62,13 +65,14 @@ class Watch:
                 continue
 
     def _look(self) -> Sight:
-        refreshes = self.fleet.group.observed().refreshes
+        observed = self.fleet.group.observed()
         members = self.instances()
         return Sight(
             at=time.monotonic(),
             releases=Counter(str(one["release"]) for one in members if one["state"] == "InService"),
             rollout=self.fleet.history().current,
-            is_refresh_over=all(one.status.is_over for one in refreshes),
+            is_refresh_over=observed.is_refreshed,
+            watch=observed.watch,
         )
 
     def until(self, phases: set[Phase], *, rollout_id: str | None = None, within_s: float) -> Rollout | None:
@@ -91,6 +95,14 @@ class Watch:
             sight.releases.get(version, 0)
             for sight in self.of(rollout)
             if sight.rollout is not None and sight.rollout.phase is phase
+        )
+
+    def unwatched(self, rollout: Rollout) -> int:
+        """In how many looks a refresh was under way without all of its alarms."""
+        return sum(
+            not sight.is_refresh_over and sight.watch is not TrialWatch.ALL
+            for sight in self.of(rollout)
+            if sight.rollout is not None and not sight.rollout.is_over
         )
 
     def lag_s(self, rollout: Rollout) -> float:

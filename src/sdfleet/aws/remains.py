@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from sdfleet.aws.operator_errors import code_of, explained
+from sdfleet.aws.operator_errors import code_of, explained, is_about_nothing
 from sdfleet.errors import DeploymentError
 
 if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_ssm import SSMClient
@@ -71,3 +73,19 @@ def delete_parameters(client: SSMClient, names: list[str]) -> None:
     with explained():
         for start in range(0, len(names), _PARAMETERS_AT_ONCE):
             client.delete_parameters(Names=names[start : start + _PARAMETERS_AT_ONCE])
+
+
+def delete_alarms(client: CloudWatchClient, alarms: Sequence[str]) -> list[str]:
+    """Those of them that are there, a hundred at most; which that were."""
+    with explained():
+        # Not by name alone: versions of the API reference differ in what a name that is not there does to the others.
+        pages = client.get_paginator("describe_alarms").paginate(AlarmNames=alarms, AlarmTypes=["MetricAlarm"])
+        found = [alarm["AlarmName"] for page in pages for alarm in page["MetricAlarms"]]
+        if found:
+            try:
+                client.delete_alarms(AlarmNames=found)
+            except ClientError as error:
+                # Somebody was quicker.
+                if not is_about_nothing(error):
+                    raise
+    return found

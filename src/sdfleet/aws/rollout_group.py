@@ -19,16 +19,19 @@ from sdfleet.domain import names
 from sdfleet.domain.instance_refresh import (
     Action,
     CancelRefresh,
+    EndTrial,
     Observed,
     Refresh,
     RefreshStatus,
     RollBackRefresh,
     SetMinimum,
     StartRefresh,
+    TrialWatch,
+    WatchTrial,
 )
 from sdfleet.domain.release import Release
 from sdfleet.domain.trial import Runs
-from sdfleet.errors import DeploymentRefused
+from sdfleet.errors import DeploymentError, DeploymentRefused
 from sdfleet.fleet_ports import FleetState
 from sdfleet.ports import Clock
 
@@ -91,7 +94,15 @@ class AutoScalingRolloutGroup:
             tuple(_refresh(one, at) for one in answer["InstanceRefreshes"]),
             minimum=group["MinSize"],
             in_service=sum(one["LifecycleState"] == "InService" for one in group.get("Instances", ())),
+            watch=self._watch(),
         )
+
+    def _watch(self) -> TrialWatch:
+        try:
+            return self._alarms.watch()
+        except DeploymentError:
+            # Who may look at a rollout need not be let into CloudWatch.
+            return TrialWatch.UNKNOWN
 
     def ringing(self) -> Sequence[str]:
         return self._alarms.ringing()
@@ -142,8 +153,12 @@ class AutoScalingRolloutGroup:
             case SetMinimum():
                 # A desired capacity below it follows by itself (UpdateAutoScalingGroup, API reference).
                 self._autoscaling.update_auto_scaling_group(AutoScalingGroupName=self._name, MinSize=action.minimum)
+            case WatchTrial():
+                self._alarms.mend_trial(action.release)
+            case EndTrial():
+                self._alarms.end_trial()
             case StartRefresh():
-                alarms = self._alarms.names if action.release is None else self._alarms.begin_trial(action.release)
+                alarms = () if action.release is None else self._alarms.begin_trial(action.release)
                 self._autoscaling.start_instance_refresh(
                     AutoScalingGroupName=self._name,
                     Strategy="Rolling",
@@ -162,7 +177,7 @@ class AutoScalingRolloutGroup:
                         # fail the refresh after an hour.
                         "ScaleInProtectedInstances": "Refresh",
                         "StandbyInstances": "Ignore",
-                        **({"AlarmSpecification": {"Alarms": list(alarms)}} if action.auto_rollback else {}),
+                        **({"AlarmSpecification": {"Alarms": list(alarms)}} if alarms else {}),
                     },
                 )
 

@@ -50,6 +50,16 @@ class Refresh:
     reason: str | None = None
 
 
+class TrialWatch(StrEnum):
+    """Which of the alarms on a release on trial are there."""
+
+    NONE = "none"
+    SOME = "some"
+    ALL = "all"
+    #: CloudWatch did not say.
+    UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True)
 class Observed:
     #: When the describe calls were made.
@@ -59,6 +69,12 @@ class Observed:
     #: The group's own limit from below, and its instances that take tasks.
     minimum: int = 0
     in_service: int = 0
+    watch: TrialWatch = TrialWatch.UNKNOWN
+
+    @property
+    def is_refreshed(self) -> bool:
+        """No refresh is under way, whoever began it."""
+        return all(one.status.is_over for one in self.refreshes)
 
 
 @dataclass(frozen=True)
@@ -70,7 +86,7 @@ class StartRefresh:
     bake: timedelta
     #: Back by itself on a failure or an alarm. Not on the way back: there is nothing behind it.
     auto_rollback: bool
-    #: Whom the alarms on the release on trial watch; None: as before.
+    #: On trial: its alarms are made before the refresh is asked for; None: nobody is.
     release: str | None = None
 
 
@@ -91,4 +107,16 @@ class SetMinimum:
     minimum: int
 
 
-Action = StartRefresh | CancelRefresh | RollBackRefresh | SetMinimum
+@dataclass(frozen=True)
+class WatchTrial:
+    """Make what is missing of the alarms on this release."""
+
+    release: str
+
+
+@dataclass(frozen=True)
+class EndTrial:
+    """Delete the alarms on the release that was on trial."""
+
+
+Action = StartRefresh | CancelRefresh | RollBackRefresh | SetMinimum | WatchTrial | EndTrial

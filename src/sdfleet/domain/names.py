@@ -12,7 +12,7 @@ METRIC_NAMESPACE = "sdfleet"
 FLEET_DIMENSION = "Fleet"
 #: Beside the fleet's, of what is counted for each release: its version.
 RELEASE_DIMENSION = "Release"
-#: Stands where no release has been yet: `image-version`, `previous-version`, an alarm on the release on trial.
+#: Stands where no release has been yet: `image-version`, `previous-version`.
 NO_RELEASE = "unreleased"
 #: Of the metrics per deployment: its id.
 DEPLOYMENT_DIMENSION = "Deployment"
@@ -305,7 +305,10 @@ def alarm_name(owner: str, alarm: str) -> str:
 
 
 def trial_alarms(deployment_id: str, runtime: str) -> tuple[str, str, str]:
-    """Names of the alarms on the release that is on trial: failed runs, instances that are not ready, dead letters."""
+    """Names of the alarms on the release that is on trial: failed runs, instances that are not ready, dead letters.
+
+    They are there while a rollout is under way.
+    """
     fleet = fleet_name(deployment_id, runtime)
     return (
         alarm_name(fleet, "trial-failures"),

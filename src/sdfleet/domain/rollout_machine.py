@@ -27,12 +27,15 @@ from sdfleet.domain.instance_refresh import (
     REVERSIBLE,
     Action,
     CancelRefresh,
+    EndTrial,
     Observed,
     Refresh,
     RefreshStatus,
     RollBackRefresh,
     SetMinimum,
     StartRefresh,
+    TrialWatch,
+    WatchTrial,
 )
 from sdfleet.domain.rollout import Intent, Phase, Rollout, Target, Wish
 from sdfleet.errors import DeploymentRefused
@@ -81,7 +84,9 @@ def plan_start(
         raise DeploymentRefused("The bake time must be between 0 seconds and 48 hours.")
     if wish.hold and wish.percentage == 100:
         raise DeploymentRefused("There is no canary to hold at 100 %; name a smaller percentage.")
-    rollout = Rollout(id=rollout_id, runtime=runtime, former=former, target=target, wish=wish, started_at=now)
+    rollout = Rollout(
+        id=rollout_id, runtime=runtime, former=former, target=target, wish=wish, started_at=now, has_alarms=True
+    )
     if wish.floor > minimum:
         return replace(rollout, former_minimum=minimum), (SetMinimum(wish.floor),)
     return rollout, (_forward(rollout),)
@@ -120,7 +125,7 @@ def reconcile(rollout: Rollout, observed: Observed, *, now: datetime) -> tuple[R
     if rollout.observed_at is not None and observed.at <= rollout.observed_at:
         return rollout, ()
     if rollout.is_over:
-        return _without_floor(rollout, observed)
+        return _settled(rollout, observed)
     rollout = replace(rollout, observed_at=observed.at)
     refresh = _ours(rollout, observed)
     if refresh is None:
@@ -128,7 +133,7 @@ def reconcile(rollout: Rollout, observed: Observed, *, now: datetime) -> tuple[R
     rollout = replace(rollout, refresh_id=refresh.id, percentage_complete=refresh.percentage_complete)
     if refresh.template_version == rollout.former.template_version:
         return _on_the_way_back(rollout, refresh, now)
-    return _forward_refresh(rollout, refresh, now)
+    return _forward_refresh(rollout, refresh, observed, now)
 
 
 def _ours(rollout: Rollout, observed: Observed) -> Refresh | None:
@@ -149,40 +154,53 @@ def _ours(rollout: Rollout, observed: Observed) -> Refresh | None:
 
 
 def _without_refresh(rollout: Rollout, observed: Observed, now: datetime) -> tuple[Rollout, tuple[Action, ...]]:
-    if any(not one.status.is_over for one in observed.refreshes):
+    if not observed.is_refreshed:
         # Somebody else's, or our cancelled one on its last steps: Auto Scaling has room for one.
         return rollout, ()
     if rollout.intent is Intent.ROLL_BACK:
         if rollout.past_refresh_ids:
             return rollout, (_backward(rollout),)
         # Taken back before it began; unless its start is on its way.
-        is_settled = observed.at >= rollout.started_at + START_GRACE
-        return (_over(rollout, Phase.ROLLED_BACK, now) if is_settled else rollout), ()
+        has_begun_none = observed.at >= rollout.started_at + START_GRACE
+        return _over(rollout, Phase.ROLLED_BACK, now) if has_begun_none else (rollout, ())
     if rollout.former_minimum is not None and min(observed.minimum, observed.in_service) < rollout.wish.floor:
         if now >= rollout.started_at + FLOOR_PATIENCE:
             minutes = int(FLOOR_PATIENCE.total_seconds() / 60)
             reason = f"the floor of {rollout.wish.floor} was not in service within {minutes} minutes"
-            return _over(_turned_back(rollout, reason), Phase.ROLLED_BACK, now), ()
+            return _over(_turned_back(rollout, reason), Phase.ROLLED_BACK, now)
         return rollout, () if observed.minimum >= rollout.wish.floor else (SetMinimum(rollout.wish.floor),)
     return rollout, (_forward(rollout),)
 
 
-def _without_floor(rollout: Rollout, observed: Observed) -> tuple[Rollout, tuple[Action, ...]]:
-    """The group's own minimum again; one that somebody has set meanwhile is left alone."""
-    if rollout.former_minimum is None:
-        return rollout, ()
-    if observed.minimum == rollout.wish.floor:
-        return rollout, (SetMinimum(rollout.former_minimum),)
-    return replace(rollout, former_minimum=None), ()
+def _settled(rollout: Rollout, observed: Observed) -> tuple[Rollout, tuple[Action, ...]]:
+    """What it had for its time is given back, until that is seen.
+
+    The group's own minimum again; one that somebody has set meanwhile is left alone. No alarms on its release, unless
+    a refresh is under way that may name them.
+    """
+    actions: list[Action] = []
+    if rollout.former_minimum is not None:
+        if observed.minimum == rollout.wish.floor:
+            actions.append(SetMinimum(rollout.former_minimum))
+        else:
+            rollout = replace(rollout, former_minimum=None)
+    if rollout.has_alarms and observed.is_refreshed:
+        if observed.watch is TrialWatch.NONE:
+            rollout = replace(rollout, has_alarms=False)
+        else:
+            actions.append(EndTrial())
+    return rollout, tuple(actions)
 
 
-def _forward_refresh(rollout: Rollout, refresh: Refresh, now: datetime) -> tuple[Rollout, tuple[Action, ...]]:
+def _forward_refresh(
+    rollout: Rollout, refresh: Refresh, observed: Observed, now: datetime
+) -> tuple[Rollout, tuple[Action, ...]]:
     match refresh.status:
         case RefreshStatus.SUCCESSFUL:
             if rollout.intent is Intent.ROLL_BACK:
                 # The decision came too late for a native rollback.
                 return _next_refresh(rollout, refresh, _backward)
-            return _over(rollout, Phase.SUCCEEDED, now), ()
+            return _over(rollout, Phase.SUCCEEDED, now)
         case RefreshStatus.ROLLBACK_SUCCESSFUL:
             was_seen = rollout.intent is Intent.ROLL_BACK
             rollout = _turned_back(rollout, refresh.reason or "the refresh was rolled back")
@@ -190,7 +208,7 @@ def _forward_refresh(rollout: Rollout, refresh: Refresh, now: datetime) -> tuple
                 # It has put back what it replaced itself; the canary was another refresh's.
                 return _next_refresh(rollout, refresh, _backward)
             # One that was too quick to be seen on its way is shown so first: its end is found by the next look.
-            return (_over(rollout, Phase.ROLLED_BACK, now) if was_seen else rollout), ()
+            return _over(rollout, Phase.ROLLED_BACK, now) if was_seen else (rollout, ())
         case RefreshStatus.ROLLBACK_IN_PROGRESS:
             return _turned_back(rollout, refresh.reason or "the refresh is being rolled back"), ()
         case RefreshStatus.ROLLBACK_FAILED | RefreshStatus.FAILED:
@@ -202,7 +220,11 @@ def _forward_refresh(rollout: Rollout, refresh: Refresh, now: datetime) -> tuple
             return _next_refresh(_turned_back(rollout, "the refresh was cancelled"), refresh, _backward)
         case RefreshStatus.CANCELLING:
             return rollout, ()
-    return _under_way(rollout, refresh, now)
+    rollout, actions = _under_way(rollout, refresh, now)
+    if rollout.intent is not Intent.ROLL_BACK and observed.watch in {TrialWatch.NONE, TrialWatch.SOME}:
+        # Somebody has deleted what the refresh looks at.
+        actions = (*actions, WatchTrial(rollout.target.version))
+    return rollout, actions
 
 
 def _under_way(rollout: Rollout, refresh: Refresh, now: datetime) -> tuple[Rollout, tuple[Action, ...]]:
@@ -243,10 +265,10 @@ def _must_wait(rollout: Rollout, now: datetime) -> bool:
 
 def _on_the_way_back(rollout: Rollout, refresh: Refresh, now: datetime) -> tuple[Rollout, tuple[Action, ...]]:
     if refresh.status is RefreshStatus.SUCCESSFUL:
-        return _over(rollout, Phase.ROLLED_BACK, now), ()
+        return _over(rollout, Phase.ROLLED_BACK, now)
     if refresh.status.is_over:
         reason = f"{rollout.reason}; the way back ended as {refresh.status}: {refresh.reason or 'no reason given'}"
-        return _over(replace(rollout, reason=reason), Phase.FAILED, now), ()
+        return _over(replace(rollout, reason=reason), Phase.FAILED, now)
     return rollout, ()
 
 
@@ -287,5 +309,6 @@ def _turned_back(rollout: Rollout, reason: str) -> Rollout:
     return replace(rollout, intent=Intent.ROLL_BACK, phase=Phase.ROLLING_BACK, reason=reason)
 
 
-def _over(rollout: Rollout, phase: Phase, now: datetime) -> Rollout:
-    return replace(rollout, phase=phase, ended_at=now)
+def _over(rollout: Rollout, phase: Phase, now: datetime) -> tuple[Rollout, tuple[Action, ...]]:
+    """No refresh of it is under way: nobody looks at its alarms any more."""
+    return replace(rollout, phase=phase, ended_at=now), (EndTrial(),) if rollout.has_alarms else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 #: One failure of two runs is no rate.
@@ -12,13 +13,18 @@ FEWEST_FAILURES = 3
 #: meets both alike.
 TIMES_THE_REST = 2
 
-#: `failure_percentage` as CloudWatch's metric math, over runs of the trial and of the whole fleet.
+#: Of the trial's runs, those that its runtime failed, in percent; 0 as long as they are few, or the rest does as badly.
+#: CloudWatch's metric math, over runs of the trial and of the whole fleet, the trial's among them.
 FAILURE_FORMULA = (
     f"IF(((FILL(good, 0) + FILL(bad, 0)) >= {FEWEST_RUNS} OR FILL(bad, 0) >= {FEWEST_FAILURES}) AND "
     "FILL(bad, 0) * (FILL(allgood, 0) + FILL(allbad, 0) - FILL(good, 0) - FILL(bad, 0)) >= "
     f"{TIMES_THE_REST} * (FILL(allbad, 0) - FILL(bad, 0)) * (FILL(good, 0) + FILL(bad, 0)), "
     "100 * FILL(bad, 0) / (FILL(good, 0) + FILL(bad, 0)), 0)"
 )
+
+
+#: The parameter beside `image-version` that has a fleet's `TrialLimits`.
+LIMITS_PARAMETER = "trial-limits"
 
 
 @dataclass(frozen=True)
@@ -35,13 +41,35 @@ class Runs:
         return self.good + self.bad
 
 
-def failure_percentage(*, good: float, bad: float, all_good: float, all_bad: float) -> float:
-    """Of the trial's runs, those that its runtime failed; 0 as long as they are few, or the rest does as badly.
+@dataclass(frozen=True)
+class TrialLimits:
+    """What the configuration decides of the alarms on a release on trial. A fleet's parameter holds it."""
 
-    `all_good`, `all_bad`: of the whole fleet, the trial's among them.
-    """
-    runs = good + bad
-    rest_bad, rest_runs = all_bad - bad, all_good + all_bad - runs
-    is_worse = bad * rest_runs >= TIMES_THE_REST * rest_bad * runs
-    is_rate = runs >= FEWEST_RUNS or bad >= FEWEST_FAILURES
-    return 100 * bad / runs if is_rate and is_worse else 0
+    #: Whom they tell: ARN of the deployment's topic.
+    topic_arn: str
+    failure_percentage: float
+    dead_letters: int
+
+    def to_json(self) -> str:
+        return json.dumps(
+            {
+                "topic": self.topic_arn,
+                "failurePercentage": self.failure_percentage,
+                "deadLetters": self.dead_letters,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> TrialLimits:
+        """Raises:
+        ValueError: it is something else.
+        """
+        try:
+            values = json.loads(text)
+            return cls(
+                topic_arn=str(values["topic"]),
+                failure_percentage=float(values["failurePercentage"]),
+                dead_letters=int(values["deadLetters"]),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"no limits of a trial: {text[:200]}") from error
