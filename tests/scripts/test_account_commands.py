@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from account_stub import ACCOUNT, REGION, FakeAccount, running_account
+from sdfleet.domain import names
 from sdfleet_cli.main import main
 
 QUEUE = "sdfleet-sdruntime"
@@ -78,6 +79,28 @@ def test_a_removal_leaves_the_pictures_and_what_is_anothers(account: FakeAccount
     assert [one["Name"] for one in parameters] == ["/sdfleet/sdfleet-2/sdruntime/releases/1"]
     assert "These stay: s3://sdfleet-output" in result.output
     assert "There is no sdfleet" in sdfleet("destroy", "sdfleet", "--yes").output
+
+
+def test_alarms_that_a_rollout_has_left_go_with_the_deployment_and_anothers_stay(account: FakeAccount) -> None:
+    deployed(account)
+    account.client("ssm").put_parameter(Name="/sdfleet/sdfleet/sdruntime/image-version", Value="1.0.0", Type="String")
+    cloudwatch = account.client("cloudwatch")
+    anothers = "sdfleet-2-sdruntime-trial-failures"
+    for name in (*names.trial_alarms("sdfleet", "sdruntime")[:2], anothers):
+        cloudwatch.put_metric_alarm(
+            AlarmName=name,
+            Namespace="sdfleet",
+            MetricName="TriesFailed",
+            Statistic="Sum",
+            Period=300,
+            EvaluationPeriods=1,
+            Threshold=1,
+            ComparisonOperator="GreaterThanOrEqualToThreshold",
+        )
+    result = sdfleet("destroy", "sdfleet", "--yes")
+    assert result.exit_code == 0, result.output
+    assert [one["AlarmName"] for one in cloudwatch.describe_alarms()["MetricAlarms"]] == [anothers]
+    assert "alarm sdfleet-sdruntime-trial-unready" in result.output
 
 
 def test_a_dry_run_shows_all_of_it_and_removes_nothing(account: FakeAccount) -> None:

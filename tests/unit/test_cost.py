@@ -169,7 +169,7 @@ def test_every_kind_of_thing_that_stands_there_has_a_price(prices: PriceList) ->
 def test_the_inventory_counts_per_fleet() -> None:
     one, two = a_config(), Config(runtimes=(*a_config().runtimes, RuntimeConfig(name="b", type=RuntimeType.COMFYUI)))
     fewer, more = inventory_of(one), inventory_of(two)
-    assert more.alarm_metrics - fewer.alarm_metrics == 18
+    assert more.alarm_metrics - fewer.alarm_metrics == 12
     assert more.event_source_queues == fewer.event_source_queues == 2
 
 

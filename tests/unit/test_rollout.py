@@ -294,7 +294,7 @@ def test_whatever_is_lost_repeated_or_reordered_the_record_ends_where_the_fleet_
         was_over = rollout.is_over
         former = rollout
         rollout, wanted = reconcile(rollout, observed, now=group.now)
-        assert not was_over or replace(rollout, has_alarms=former.has_alarms) == former
+        assert not was_over or replace(rollout, leaves_alarms=former.leaves_alarms) == former
         for action in wanted if is_carried_out else ():
             group.carry_out(action)
 

@@ -97,8 +97,8 @@ class Rollout:
     reason: str | None = None
     #: The group's minimum before the floor; None: there is none to give back.
     former_minimum: int | None = None
-    #: Alarms on its release may be there; they are deleted once it is over.
-    has_alarms: bool = False
+    #: It is over, and the alarms on its release were not yet seen to be gone.
+    leaves_alarms: bool = False
 
     @property
     def is_over(self) -> bool:
@@ -107,7 +107,7 @@ class Rollout:
     @property
     def is_settled(self) -> bool:
         """Over, and what it had for its time has been given back."""
-        return self.is_over and self.former_minimum is None and not self.has_alarms
+        return self.is_over and self.former_minimum is None and not self.leaves_alarms
 
     @property
     def is_promotable(self) -> bool:

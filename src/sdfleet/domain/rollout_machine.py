@@ -84,9 +84,7 @@ def plan_start(
         raise DeploymentRefused("The bake time must be between 0 seconds and 48 hours.")
     if wish.hold and wish.percentage == 100:
         raise DeploymentRefused("There is no canary to hold at 100 %; name a smaller percentage.")
-    rollout = Rollout(
-        id=rollout_id, runtime=runtime, former=former, target=target, wish=wish, started_at=now, has_alarms=True
-    )
+    rollout = Rollout(id=rollout_id, runtime=runtime, former=former, target=target, wish=wish, started_at=now)
     if wish.floor > minimum:
         return replace(rollout, former_minimum=minimum), (SetMinimum(wish.floor),)
     return rollout, (_forward(rollout),)
@@ -184,9 +182,9 @@ def _settled(rollout: Rollout, observed: Observed) -> tuple[Rollout, tuple[Actio
             actions.append(SetMinimum(rollout.former_minimum))
         else:
             rollout = replace(rollout, former_minimum=None)
-    if rollout.has_alarms and observed.is_refreshed:
+    if rollout.leaves_alarms and observed.is_refreshed:
         if observed.watch is TrialWatch.NONE:
-            rollout = replace(rollout, has_alarms=False)
+            rollout = replace(rollout, leaves_alarms=False)
         else:
             actions.append(EndTrial())
     return rollout, tuple(actions)
@@ -311,4 +309,4 @@ def _turned_back(rollout: Rollout, reason: str) -> Rollout:
 
 def _over(rollout: Rollout, phase: Phase, now: datetime) -> tuple[Rollout, tuple[Action, ...]]:
     """No refresh of it is under way: nobody looks at its alarms any more."""
-    return replace(rollout, phase=phase, ended_at=now), (EndTrial(),) if rollout.has_alarms else ()
+    return replace(rollout, phase=phase, ended_at=now, leaves_alarms=True), (EndTrial(),)
