@@ -19,14 +19,14 @@ from sdfleet_sim.spot_traces import SpotTrace
 
 
 def standard_config(volume: Volume | None = None) -> Config:
-    """The configuration that is billed, where none is named: one ComfyUI fleet with the defaults."""
+    """The configuration that is billed, where none is named: one WebUI fleet, as the guidance's, with the defaults."""
     set_to = volume or Volume()
     fleet = FleetConfig(
         volume=VolumeConfig(
             size_gib=set_to.size_gib, throughput=set_to.throughput, initialization_rate=set_to.initialization_rate
         )
     )
-    return Config(runtimes=(RuntimeConfig(name="images", type=RuntimeType.COMFYUI, fleet=fleet),))
+    return Config(runtimes=(RuntimeConfig(name="images", type=RuntimeType.SDWEBUI, fleet=fleet),))
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
+import zipfile
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,6 +46,39 @@ def test_the_scheduler_is_measured_beside_a_bare_loop() -> None:
         assert 0 < result["scheduler"]["idle_share"] < 1
         assert result["cpu_ms_per_task"] > 0
         assert result["peak_rss_mib"] > 10
+
+
+def test_an_image_weighs_what_its_packages_weigh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = tmp_path / "index"
+    index.mkdir()
+    wheel = index / "ballast-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("ballast.bin", bytes(1_000_000))
+        archive.writestr("ballast-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: ballast\nVersion: 1.0\n")
+        archive.writestr(
+            "ballast-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr("ballast-1.0.dist-info/RECORD", "")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    requirements = tmp_path / "images" / "painter" / "requirements.txt"
+    requirements.parent.mkdir(parents=True)
+    requirements.write_text(f"ballast==1.0 --hash=sha256:{digest}\n")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(index))
+
+    (weight,) = measured("images", "--folder", str(tmp_path / "images"))["results"]
+    assert (weight["runtime"], weight["packages"], weight["heaviest"]) == ("painter", 1, wheel.name)
+    assert weight["wheels_gb"] == weight["heaviest_gb"] == pytest.approx(wheel.stat().st_size / 1e9, abs=1e-3)
+
+
+def test_packages_that_no_index_has_are_an_error_that_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "painter").mkdir()
+    (tmp_path / "painter" / "requirements.txt").write_text(f"ballast==1.0 --hash=sha256:{'0' * 64}\n")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    result = run("images", "--folder", str(tmp_path))
+    assert result.exit_code == 1
+    assert "pip could not look the packages up: ERROR: No matching distribution found for ballast" in result.output
 
 
 def test_a_download_is_measured_beside_a_plain_stream_from_both_endpoints_with_a_limit_and_without() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from sdfleet_bench import comfyui, downloads, handlers, load, models, report, scheduler
+from sdfleet_bench import comfyui, downloads, handlers, image_weight, load, models, report, scheduler
 from sdfleet_cli.aws_latency_option import ASSUMED, AwsLatencies
 from sdfleet_cli.console import HELP_NAMES, plain_errors
 from sdfleet_local.runtime_probe import checked_url
@@ -154,6 +154,21 @@ def bench_downloads(size_mib: int, rounds: int, limit_mib_s: float, directory: P
     """A model's way from S3 to the disk: the scheduler's downloader, one plain stream, and s5cmd if it is installed."""
     with _reported("downloads", is_json) as results:
         results.extend(downloads.measure(downloads.DownloadsCase(size_mib, rounds, limit_mib_s, directory)))
+
+
+@bench.command("images", context_settings=HELP_NAMES)
+@click.option(
+    "--folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path("scheduler/images"),
+    show_default=True,
+    help="With a folder for each runtime and its requirements.txt there.",
+)
+@_json_option
+def bench_images(folder: Path, is_json: bool) -> None:
+    """What the runtimes' images weigh: the packages in them, as a package index has them. It needs one."""
+    with _reported("images", is_json) as results:
+        results.extend(image_weight.measure(one) for one in sorted(folder.glob("*/requirements.txt")))
 
 
 @contextlib.contextmanager

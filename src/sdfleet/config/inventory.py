@@ -8,7 +8,6 @@ from sdfleet.config.model import Config
 from sdfleet.config.network import ZONE_COUNT, Egress
 from sdfleet.config.prices import PriceList
 from sdfleet.config.regions import is_china
-from sdfleet.config.runtime import RuntimeConfig
 from sdfleet.domain.cost import HOURS, Assumptions, Inventory, Machine
 from sdfleet.domain.task import RuntimeType
 from sdfleet.errors import ConfigError
@@ -28,8 +27,12 @@ RECEIVES_PER_QUEUE = HOURS * 60
 SCHEDULED_GB_SECONDS = 0.5 * 0.2
 #: Interface endpoints without which an instance cannot work where there is no Internet; S3 and DynamoDB have gateways.
 INTERFACE_ENDPOINTS = ("autoscaling", "ecr.api", "ecr.dkr", "logs", "monitoring", "sns", "sqs", "ssm", "ssmmessages")
-#: Compressed, in the registry, of two releases: the WebUI with CUDA and torch, and the scheduler.
-RUNTIME_IMAGE_GB, SCHEDULER_IMAGE_GB = 12.0, 0.4
+#: Releases whose images lie in the registry; layers that two of them share are not taken for shared.
+KEPT_RELEASES = 2
+#: Compressed, of a release. A runtime's: its wheels (`scripts/bench.sh images`: 3.0 and 4.4 GB), Debian's packages, the
+#: server itself.
+RUNTIME_IMAGE_GB = {RuntimeType.SDWEBUI: 3.5, RuntimeType.COMFYUI: 5.0}
+SCHEDULER_IMAGE_GB = 0.2
 #: Stored blocks of the stock GPU AMI and the container images, of two releases.
 AMI_SNAPSHOT_GB = 60.0
 #: What an instance's volume is filled with.
@@ -51,7 +54,7 @@ def inventory_of(config: Config) -> Inventory:
     """Of a deployment that nobody asks for anything."""
     fleets = len(config.runtimes)
     egress = None if config.network.is_existing else config.network.egress
-    built = [runtime for runtime in config.runtimes if runtime.images.runtime is None and _is_built(runtime)]
+    built = [runtime.type for runtime in config.runtimes if runtime.images.runtime is None]
     has_pipeline = config.image_pipeline.enabled
     return Inventory(
         dashboards=int(config.dashboard),
@@ -59,7 +62,7 @@ def inventory_of(config: Config) -> Inventory:
         event_source_queues=EVENT_SOURCE_QUEUES,
         scheduled_invocations=SCHEDULED_INVOCATIONS,
         scheduled_gb_seconds=SCHEDULED_INVOCATIONS * SCHEDULED_GB_SECONDS,
-        image_gb=SCHEDULER_IMAGE_GB + RUNTIME_IMAGE_GB * len(built),
+        image_gb=KEPT_RELEASES * (SCHEDULER_IMAGE_GB + sum(RUNTIME_IMAGE_GB.get(one, 0.0) for one in built)),
         snapshot_gb=AMI_SNAPSHOT_GB * fleets if has_pipeline else 0.0,
         log_gb=LOG_GB,
         model_gb=MODEL_GB if any(runtime.model_filename for runtime in config.runtimes) else 0.0,
@@ -115,7 +118,3 @@ def _priced(types: Sequence[str], prices: PriceList) -> str | None:
     if COMPARED_TYPE in types and COMPARED_TYPE in prices.instances:
         return COMPARED_TYPE
     return next((name for name in types if name in prices.instances), None)
-
-
-def _is_built(runtime: RuntimeConfig) -> bool:
-    return runtime.type in (RuntimeType.SDWEBUI, RuntimeType.COMFYUI)
