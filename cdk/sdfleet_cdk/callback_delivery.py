@@ -30,7 +30,7 @@ class CallbackDelivery(Construct):
             timeout=callback.FUNCTION_TIMEOUT,
             environment=CallbackEnvironment(deployment.deployment_id, queue.queue_url).to_env(),
             permissions=(
-                queue_permission([queue.queue_arn]),
+                queue_permission(queue.queue_arn),
                 Permission("PostponeTries", ("sqs:ChangeMessageVisibility",), (queue.queue_arn,)),
                 # PutParameter: a template cannot make a SecureString, so whoever needs it first does.
                 Permission(

@@ -21,7 +21,7 @@ from sdfleet_cdk.table_permission import content_permission, record_permission
 #: API Gateway's own limit (quotas); a wait ends after 25 s.
 API_TIMEOUT = timedelta(seconds=29)
 SWEEP_EVERY = timedelta(minutes=1)
-#: Below the minute in which the next one comes; the sweeper itself stops after 45 s.
+#: Below the minute in which the next one comes; the sweeper itself stops after 45 s. So long it hides a letter.
 _SWEEP_TIMEOUT = timedelta(seconds=55)
 #: A quarter of a processor: of a request's 60 ms ten are work, the rest waits. A start has a whole one.
 _MEMORY = 512
@@ -113,7 +113,7 @@ def _submission(deployment: DeploymentContext) -> HandlerCode:
         memory=_MEMORY,
         timeout=CONSUMER_TIMEOUT,
         permissions=(
-            queue_permission([deployment.submissions.queue.queue_arn]),
+            queue_permission(deployment.submissions.queue.queue_arn),
             record_permission("Records", deployment.table, "GetItem", "PutItem"),
             content_permission("Contents", deployment.table, "PutItem"),
             _publish(deployment),

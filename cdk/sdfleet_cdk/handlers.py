@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -25,8 +25,6 @@ from sdfleet_cdk.region import Region
 MAX_ENVIRONMENT_BYTES = 4096 - 200
 #: Messages in one invocation; the handlers treat each by itself.
 BATCH_SIZE = 10
-#: Lambda's least for a mapping: two invocations at once (API Reference, ScalingConfig).
-FEWEST_AT_ONCE = 2
 _RUNTIME_REASON = (
     "Python 3.13 is maintained until 2029 and every region has it, China's too; the newest comes later there."
 )
@@ -99,8 +97,12 @@ class Handler(Construct):
 
         nag.acknowledge(self.function, {"L1": _RUNTIME_REASON})
 
-    def consume(self, construct_id: str, queue_arn: str, *, at_once: int = FEWEST_AT_ONCE) -> None:
-        """Be invoked with the queue's messages, in at most `at_once` invocations at a time."""
+    def consume(self, construct_id: str, queue_arn: str, *, at_once: int) -> None:
+        """Be invoked with the queue's messages, in at most `at_once` invocations at a time (2 at least: API Reference,
+        ScalingConfig).
+
+        Lambda asks the queue for ever, 0.26 USD a month; what is nearly always empty is looked into by a schedule.
+        """
         mapping = lambda_.CfnEventSourceMapping(
             self,
             construct_id,
@@ -130,12 +132,12 @@ class Handler(Construct):
         )
 
 
-def queue_permission(queue_arns: Sequence[str]) -> Permission:
-    """What Lambda asks of a role whose function reads queues (Developer Guide, "Execution role permissions")."""
+def queue_permission(queue_arn: str) -> Permission:
+    """What Lambda asks of a role whose function reads a queue (Developer Guide, "Execution role permissions")."""
     return Permission(
         "ReceiveMessages",
         ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
-        tuple(queue_arns),
+        (queue_arn,),
     )
 
 

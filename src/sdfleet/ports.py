@@ -62,7 +62,7 @@ class TaskQueue(Protocol):
         """Remove the message. A stale receipt is no error (real SQS may even delete by it: check the lease first)."""
 
     def send(self, body: str, *, group: str | None = None) -> None:
-        """Put a message into the queue, as the DLQ consumer does with what may run again."""
+        """Put a message into the queue, as the sweeper does with a dead letter whose task may run again."""
 
     def depth(self) -> int:
         """About how many messages are in the queue, visible, delayed and in flight."""
