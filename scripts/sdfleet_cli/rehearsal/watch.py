@@ -105,6 +105,15 @@ class Watch:
             if sight.rollout is not None and not sight.rollout.is_over
         )
 
+    def is_rid_of_alarms(self, *, within_s: float) -> bool:
+        """Whether no rollout's alarm is there any more, in time."""
+        end = time.monotonic() + within_s
+        while time.monotonic() < end:
+            if self.sights and self.sights[-1].watch is TrialWatch.NONE:
+                return True
+            time.sleep(LOOK_S / 4)
+        return False
+
     def lag_s(self, rollout: Rollout) -> float:
         """From the moment in which the group was seen to be done to the one in which that was recorded."""
         over_at: float | None = None
