@@ -35,6 +35,7 @@ from sdfleet_scheduler.pace import Pace
 from sdfleet_scheduler.poller import Poller
 from sdfleet_scheduler.runtimes.base import FileReference, Generation, Job, OutputFile, ProgressCallback
 from sdfleet_scheduler.settlement import Settlement
+from sdfleet_scheduler.task_tally import TaskTally
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(16)
 
@@ -126,6 +127,7 @@ class Harness:
             self.results,
             self.clock,
             self.instruments,
+            TaskTally(self.deployment.deployment_id),
             link_lifetime=timedelta(hours=1),
         )
         attempts = Attempts(

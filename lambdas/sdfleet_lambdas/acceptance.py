@@ -34,6 +34,8 @@ class Acceptance:
     task_id: str
     run: str
     answer: JsonObject
+    #: False: the task was there already.
+    is_new: bool
 
 
 def accept(draft: Draft, services: Services, *, idempotency_key: str | None = None) -> Acceptance:
@@ -60,7 +62,7 @@ def accept(draft: Draft, services: Services, *, idempotency_key: str | None = No
             if idempotency_key is not None:
                 _remember(idempotency_key, task, services)
         if task is not None:
-            return _accepted(_published(task, content, services), proposed, services)
+            return _accepted(_published(task, content, services), proposed, services, is_new=False)
         try:
             created = _create(proposed, content, former, idempotency_key, services)
         except RecordConflict:
@@ -74,7 +76,7 @@ def accept(draft: Draft, services: Services, *, idempotency_key: str | None = No
             tasktype=created.tasktype,
             **metrics.embedded({names.REQUESTS_ACCEPTED: 1}, metrics.of_deployment(services.deployment.deployment_id)),
         )
-        return _accepted(_published(created, content, services), proposed, services)
+        return _accepted(_published(created, content, services), proposed, services, is_new=True)
     raise ServiceUnavailable("The id's record keeps changing; try again.")
 
 
@@ -145,7 +147,8 @@ def _published(task: Task, content: JsonObject, services: Services) -> Task:
     return task
 
 
-def _accepted(task: Task, proposed: Task, services: Services) -> Acceptance:
+def _accepted(task: Task, proposed: Task, services: Services, *, is_new: bool) -> Acceptance:
     # In the form of this request, whichever form the first one had.
     told = replace(proposed, id=task.id)
-    return Acceptance(task.id, task.run, answers.acceptance(told, output_bucket=services.deployment.output_bucket))
+    answer = answers.acceptance(told, output_bucket=services.deployment.output_bucket)
+    return Acceptance(task.id, task.run, answer, is_new)

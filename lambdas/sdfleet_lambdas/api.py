@@ -42,7 +42,9 @@ def handle(event: Event, services: Services) -> dict[str, Any]:
     method, path = str(event.get("httpMethod")), str(event.get("path"))
     with logs.bound(request_id=proxy.request_id(event), **proxy.trace_fields(event)):
         response = _answered(event, services)
-        log.info(
+        # Logs are among the dearest things of a request.
+        tell = log.debug if response.is_logged else log.info
+        tell(
             "request.answered",
             method=method,
             path=path[:_LOGGED_PATH],
@@ -83,7 +85,7 @@ def _submitting(read: Callable[[JsonObject], Draft]) -> RouteHandler:
         acceptance = accept(draft, services, idempotency_key=idempotency_key(request))
         wait = preferred_wait(request)
         if wait is None:
-            return Response(HTTPStatus.OK, acceptance.answer)
+            return Response(HTTPStatus.OK, acceptance.answer, is_logged=acceptance.is_new)
         return wait_for_end(acceptance, wait, request, services, since=since)
 
     return submit

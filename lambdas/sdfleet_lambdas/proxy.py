@@ -49,6 +49,8 @@ class Response:
     status: int
     body: JsonObject | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict)
+    #: Whether a line of the log has told of the request.
+    is_logged: bool = False
 
     def to_event(self) -> dict[str, Any]:
         described = {} if self.body is None else {"Content-Type": "application/json"}

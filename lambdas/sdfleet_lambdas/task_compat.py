@@ -32,7 +32,7 @@ _NOT_ECHOED = "{}"
 def submit(request: Request, services: Services, _parameters: Mapping[str, str]) -> Response:
     draft = replace(with_key_checked(read_task_api(read_json(request)), request), trace_header=request.trace_header)
     acceptance = accept(draft, services, idempotency_key=idempotency_key(request))
-    return Response(HTTPStatus.OK, {"taskId": acceptance.task_id})
+    return Response(HTTPStatus.OK, {"taskId": acceptance.task_id}, is_logged=acceptance.is_new)
 
 
 def show(request: Request, services: Services, _parameters: Mapping[str, str]) -> Response:

@@ -57,6 +57,7 @@ from sdfleet_scheduler.runtimes.base import ServedRuntime
 from sdfleet_scheduler.runtimes.registry import RuntimeSettings, build_runtime
 from sdfleet_scheduler.settlement import Settlement
 from sdfleet_scheduler.status import StatusBoard
+from sdfleet_scheduler.task_tally import TaskTally
 from sdfleet_scheduler.trial import Trial
 from sdfleet_scheduler.work_reports import WorkReporter
 
@@ -75,6 +76,7 @@ class Parts:
     lifecycle: Lifecycle
     executor: Executor
     poller: Poller
+    tally: TaskTally
     #: None: nobody may restart the runtime's server.
     keeper: RuntimeKeeper | None
     clock: Clock
@@ -170,12 +172,14 @@ async def compose(environ: Mapping[str, str]) -> Parts:
         on_failed=lambda: drain.begin(Notice(NoticeKind.RUNTIME_HOPELESS, clock.now() + environment.drain_timeout)),
     )
     inputs = Inputs(environment=environment, deployment=deployment, artifacts=artifacts)
+    tally = TaskTally(deployment.deployment_id)
     settlement = Settlement(
         deployment,
         artifacts,
         result_topic,
         clock,
         instruments,
+        tally,
         link_lifetime=timedelta(seconds=environment.link_lifetime_s),
         release=identity.release,
     )
@@ -253,6 +257,7 @@ async def compose(environ: Mapping[str, str]) -> Parts:
         lifecycle=lifecycle,
         executor=executor,
         poller=poller,
+        tally=tally,
         keeper=keeper,
         presence=None
         if environment.group_name is None

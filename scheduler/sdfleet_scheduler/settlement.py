@@ -29,6 +29,7 @@ from sdfleet_scheduler.outputs import converted, written_output
 from sdfleet_scheduler.record import Record
 from sdfleet_scheduler.runtimes.base import Generation, OutputFile
 from sdfleet_scheduler.task_run import TaskRun
+from sdfleet_scheduler.task_tally import TaskTally
 
 log = logs.get_logger(__name__)
 
@@ -52,6 +53,7 @@ class Settlement:
         result_topic: Topic,
         clock: Clock,
         instruments: Instruments,
+        tally: TaskTally,
         *,
         link_lifetime: timedelta,
         release: str | None = None,
@@ -62,6 +64,7 @@ class Settlement:
         self._result_topic = result_topic
         self._clock = clock
         self._instruments = instruments
+        self._tally = tally
         self._link_lifetime = link_lifetime
         self._release = release
         self._uploads = asyncio.Semaphore(PARALLEL_UPLOADS)
@@ -122,7 +125,7 @@ class Settlement:
         log.info("task.requeued", reason=reason, after_s=after.total_seconds(), spends_attempt=spends_attempt)
 
     def count_failed_try(self, run: TaskRun) -> None:
-        task_metrics.try_failed(run.record.task, self._deployment.deployment_id, release=self._release)
+        self._tally.try_failed(run.record.task, release=self._release)
 
     async def notify_and_delete(self, record: Record, lease: Lease, *, release: str | None = None) -> None:
         """The rest of a terminal task's settlement. `release`: what ended it, if that was here."""
@@ -132,7 +135,7 @@ class Settlement:
             await _persistently(
                 record.update, lambda current: transitions.notified(current, run=task.run, now=self._clock.now())
             )
-            task_metrics.ended(task, self._deployment.deployment_id, release=release)
+            self._tally.ended(task, release=release)
         await self.delete(lease)
 
     async def delete(self, lease: Lease) -> None:

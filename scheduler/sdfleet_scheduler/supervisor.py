@@ -102,6 +102,7 @@ async def _run_until_drained(parts: Parts, tasks: dict[str, asyncio.Task[None]])
         done, _ = await asyncio.wait({*tasks.values(), overdue}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         overdue.cancel()
+        parts.tally.flush()
     for task in done - {overdue}:
         if task.exception() is not None or not parts.drain.is_draining:
             log.error("part.died", part=task.get_name())

@@ -72,13 +72,18 @@ def _samples_of(line: bytes) -> list[Sample]:
             Sample(
                 at,
                 metric["Name"],
-                float(fields[metric["Name"]]),
+                float(value),
                 frozenset((name, str(fields[name])) for name in names),
             )
             for directive in head["CloudWatchMetrics"]
             for names in directive["Dimensions"]
             for metric in directive["Metrics"]
+            for value in _values(fields[metric["Name"]])
         ]
     except (ValueError, KeyError, TypeError):
         # Not one of ours: another program's line in the same log.
         return []
+
+
+def _values(field: Any) -> list[Any]:
+    return field if isinstance(field, list) else [field]

@@ -26,7 +26,9 @@ def standard_config(volume: Volume | None = None) -> Config:
             size_gib=set_to.size_gib, throughput=set_to.throughput, initialization_rate=set_to.initialization_rate
         )
     )
-    return Config(runtimes=(RuntimeConfig(name="images", type=RuntimeType.SDWEBUI, fleet=fleet),))
+    model = "v1-5-pruned-emaonly.safetensors"
+    runtime = RuntimeConfig(name="images", type=RuntimeType.SDWEBUI, model_filename=model, fleet=fleet)
+    return Config(runtimes=(runtime,))
 
 
 @dataclass(frozen=True)

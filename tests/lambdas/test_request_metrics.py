@@ -45,3 +45,14 @@ def test_a_task_that_ends_in_a_handler_is_counted_once(capsys: pytest.CaptureFix
     harness.call("DELETE", "/v1alpha2/tasks/test-t2i")
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line[names.TASKS_CANCELLED] for line in lines] == [1]
+
+
+def test_a_new_task_is_one_line_and_every_other_request_is_one_too(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    harness = Harness()
+    harness.submit(id="one")
+    assert [record.message for record in caplog.records] == ["task.accepted"]
+    caplog.clear()
+    harness.submit(id="one")
+    harness.call("GET", "/v1alpha2/tasks/one")
+    assert [record.message for record in caplog.records] == ["request.answered"] * 2

@@ -77,9 +77,10 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "event": record.getMessage(),
-            "logger": record.name,
         }
-        line.update(getattr(record, _FIELDS, {}))
+        fields = getattr(record, _FIELDS, None)
+        # Our events have names of their own; the text of a library's line does not say whose it is.
+        line.update({"logger": record.name} if fields is None else fields)
         return json.dumps(line, default=str, separators=(",", ":"))
 
 

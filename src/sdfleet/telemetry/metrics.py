@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sdfleet.domain.names import DEPLOYMENT_DIMENSION, METRIC_NAMESPACE
 
-_NOTHING: Mapping[str, float] = {}
+#: A metric's value, or up to 100 of them.
+Seconds = float | Sequence[float]
+
+_NOTHING: Mapping[str, Seconds] = {}
 _NO_MORE: Mapping[str, str] = {}
 
 
@@ -31,7 +34,7 @@ def emit(
     counts: Mapping[str, int],
     dimensions: Mapping[str, str],
     *,
-    seconds: Mapping[str, float] = _NOTHING,
+    seconds: Mapping[str, Seconds] = _NOTHING,
     also_by: Mapping[str, str] = _NO_MORE,
 ) -> None:
     """Add to all of these metrics, with a line of their own; `also_by`: see `embedded`."""
@@ -45,7 +48,7 @@ def embedded(
     counts: Mapping[str, int],
     dimensions: Mapping[str, str],
     *,
-    seconds: Mapping[str, float] = _NOTHING,
+    seconds: Mapping[str, Seconds] = _NOTHING,
     also_by: Mapping[str, str] = _NO_MORE,
 ) -> dict[str, Any]:
     """Fields for a log line that is written anyway: it carries the metrics along.
@@ -61,7 +64,11 @@ def embedded(
     return {
         "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": directives},
         **counts,
-        **{name: round(value, 3) for name, value in seconds.items()},
+        **{name: _rounded(value) for name, value in seconds.items()},
         **dimensions,
         **also_by,
     }
+
+
+def _rounded(value: Seconds) -> float | list[float]:
+    return [round(one, 3) for one in value] if isinstance(value, Sequence) else round(value, 3)

@@ -13,33 +13,25 @@ _ENDED = {
 }
 
 
-def ended(task: Task, deployment_id: str, *, release: str | None = None) -> None:
-    """Once a task, when its notice is out: how it ended, how long it waited, how long it ran.
+def ended(task: Task, deployment_id: str) -> None:
+    """Once a task, when its notice is out: how it ended, how long it waited, how long it ran."""
+    counts, seconds = of_end(task)
+    metrics.emit(counts, _of_fleet(task, deployment_id), seconds=seconds)
 
-    `release`: of the instance that ended it; None: a handler did, or it is not known.
-    """
+
+def of_end(task: Task) -> tuple[dict[str, int], dict[str, float]]:
+    """Counts and seconds of a task that has ended."""
     seconds = {}
     if task.started_at is not None:
         seconds[names.QUEUE_SECONDS] = max(0.0, (task.started_at - task.created_at).total_seconds())
         if task.finished_at is not None:
             seconds[names.RUN_SECONDS] = max(0.0, (task.finished_at - task.started_at).total_seconds())
-    metrics.emit(
-        {_ENDED[task.status]: 1}, _of_fleet(task, deployment_id), seconds=seconds, also_by=_by_release(release)
-    )
-
-
-def try_failed(task: Task, deployment_id: str, *, release: str | None) -> None:
-    """A run failed, or an instance could not begin it; whatever becomes of the task."""
-    metrics.count(names.TRIES_FAILED, _of_fleet(task, deployment_id), also_by=_by_release(release))
+    return {_ENDED[task.status]: 1}, seconds
 
 
 def interrupted(task: Task, deployment_id: str) -> None:
     """An instance that has to go gave a running task back."""
     metrics.count(names.TASKS_INTERRUPTED, _of_fleet(task, deployment_id))
-
-
-def _by_release(release: str | None) -> dict[str, str]:
-    return {names.RELEASE_DIMENSION: release} if release else {}
 
 
 def _of_fleet(task: Task, deployment_id: str) -> dict[str, str]:
