@@ -41,6 +41,7 @@ def agent_settings(deployment_id: str, runtime: RuntimeConfig) -> dict[str, Any]
         "agent": {"metrics_collection_interval": _INTERVAL_S},
         "metrics": {
             "namespace": names.METRIC_NAMESPACE,
+            "force_flush_interval": runtime.fleet.measurements_sent_s,
             # For the fleet's aggregate too: the agent makes one only of fewer dimensions than the measurement has
             # (aws/amazon-cloudwatch-agent, plugins/outputs/cloudwatch, ProcessRollup).
             "append_dimensions": {"InstanceId": "${aws:InstanceId}"},

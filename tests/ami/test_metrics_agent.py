@@ -108,6 +108,11 @@ def test_nothing_is_reported_by_the_agents_own_dimensions(runtime: dict[str, Any
         assert all(set(one) < dimensions for one in metrics["aggregation_dimensions"])
 
 
+@pytest.mark.parametrize(("scaling", "seconds"), [({}, 300), ({"gpuUtilisationTarget": 70}, 60)])
+def test_measurements_are_sent_at_once_where_capacity_follows_them(scaling: dict[str, Any], seconds: int) -> None:
+    assert settings({**WEBUI, "fleet": {"scaling": scaling}})["metrics"]["force_flush_interval"] == seconds
+
+
 def test_without_nvidias_gpus_none_is_asked_for() -> None:
     assert set(settings(CHIPS)["metrics"]["metrics_collected"]) == {"mem", "disk"}
 

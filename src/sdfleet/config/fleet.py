@@ -139,3 +139,8 @@ class FleetConfig(Section):
     USD a month for an instance that always runs."""
     scaling: ScalingConfig = ScalingConfig()
     volume: VolumeConfig = VolumeConfig()
+
+    @property
+    def measurements_sent_s(self) -> int:
+        """Seconds between two calls of an instance's CloudWatch agent, which measures each minute."""
+        return 60 if self.scaling.gpu_utilisation_target is not None else 300

@@ -81,6 +81,7 @@ def assumptions_of(config: Config) -> Assumptions:
         has_backups=config.retention.backup_days is not None,
         traced=config.api_gateway.traced_percentage / 100 if has_traces else 0.0,
         instance_metrics=INSTANCE_METRICS if config.runtimes[0].fleet.instance_metrics else 0,
+        agent_requests=3600 // config.runtimes[0].fleet.measurements_sent_s,
     )
 
 

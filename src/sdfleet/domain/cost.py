@@ -117,13 +117,15 @@ class Assumptions:
     has_backups: bool = True
     #: Share of the requests that X-Ray samples, by the deployment's own rule.
     traced: float = 0.01
-    #: Log lines: 0.8 of the function, 0.4 that Lambda adds, 1.1 of the scheduler, 0.5 of the runtime.
-    log_kib: float = 2.8
+    #: Log lines: 0.4 of the function, 0.4 that Lambda adds, 0.7 of the scheduler, 0.3 of the runtime.
+    log_kib: float = 1.8
     #: An instance lives so long: a Spot GPU is taken away, or the queue is empty.
     hours_per_launch: float = 8.0
     #: Custom metrics that a fleet reports while it runs, and those of each instance where they are wanted.
     fleet_metrics: int = 20
     instance_metrics: int = 0
+    #: Of an instance's agent, in an hour.
+    agent_requests: int = 12
     #: GB of the function that scales, which is there as long as there is work.
     scaler_gb: float = 0.25
 
@@ -219,7 +221,12 @@ def further_items(
             assumed.fleet_metrics * fleet_months + assumed.instance_metrics * months,
             prices.custom_metric_month,
         ),
-        Item("Amazon CloudWatch", "1K requests of agents", hours * 60 / 1000, prices.metric_put_thousand),
+        Item(
+            "Amazon CloudWatch",
+            "1K requests of agents",
+            hours * assumed.agent_requests / 1000,
+            prices.metric_put_thousand,
+        ),
         Item("AWS X-Ray", "1M traces", assumed.traced * millions, prices.xray_trace_million),
         Item(
             "AWS Lambda",
