@@ -38,6 +38,7 @@ from sdfleet.domain.instance_refresh import (
     WatchTrial,
 )
 from sdfleet.domain.rollout import Intent, Phase, Rollout, Target, Wish
+from sdfleet.domain.rollout_settlement import settle
 from sdfleet.errors import DeploymentRefused
 
 #: CheckpointDelay and BakeTime (StartInstanceRefresh, API reference).
@@ -123,7 +124,7 @@ def reconcile(rollout: Rollout, observed: Observed, *, now: datetime) -> tuple[R
     if rollout.observed_at is not None and observed.at <= rollout.observed_at:
         return rollout, ()
     if rollout.is_over:
-        return _settled(rollout, observed)
+        return settle(rollout, observed)
     rollout = replace(rollout, observed_at=observed.at)
     refresh = _ours(rollout, observed)
     if refresh is None:
@@ -168,26 +169,6 @@ def _without_refresh(rollout: Rollout, observed: Observed, now: datetime) -> tup
             return _over(_turned_back(rollout, reason), Phase.ROLLED_BACK, now)
         return rollout, () if observed.minimum >= rollout.wish.floor else (SetMinimum(rollout.wish.floor),)
     return rollout, (_forward(rollout),)
-
-
-def _settled(rollout: Rollout, observed: Observed) -> tuple[Rollout, tuple[Action, ...]]:
-    """What it had for its time is given back, until that is seen.
-
-    The group's own minimum again; one that somebody has set meanwhile is left alone. No alarms on its release, unless
-    a refresh is under way that may name them.
-    """
-    actions: list[Action] = []
-    if rollout.former_minimum is not None:
-        if observed.minimum == rollout.wish.floor:
-            actions.append(SetMinimum(rollout.former_minimum))
-        else:
-            rollout = replace(rollout, former_minimum=None)
-    if rollout.leaves_alarms and observed.is_refreshed:
-        if observed.watch is TrialWatch.NONE:
-            rollout = replace(rollout, leaves_alarms=False)
-        else:
-            actions.append(EndTrial())
-    return rollout, tuple(actions)
 
 
 def _forward_refresh(
