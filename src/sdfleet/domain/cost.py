@@ -88,7 +88,8 @@ class Machine:
 class Assumptions:
     """Of one image. The first three are the EKS guidance's own (its cost table's footnotes)."""
 
-    #: KiB published for an image: request and notice together.
+    #: KiB published for an image: request and notice together. All of it is taken for leaving AWS, as the guidance has
+    #: it; the request stays inside, and is more than the API's answer, which has no row of its own.
     request_kib: float = 8.0
     picture_kib: float = 150.0
     #: Months for which pictures stay.
@@ -117,7 +118,7 @@ class Assumptions:
     has_backups: bool = True
     #: Share of the requests that X-Ray samples, by the deployment's own rule.
     traced: float = 0.01
-    #: Log lines: 0.4 of the function, 0.4 that Lambda adds, 0.7 of the scheduler, 0.3 of the runtime.
+    #: Log lines: 0.5 of the function, 0.3 that Lambda adds, 0.7 of the scheduler, 0.3 of the runtime.
     log_kib: float = 1.8
     #: An instance lives so long: a Spot GPU is taken away, or the queue is empty.
     hours_per_launch: float = 8.0
