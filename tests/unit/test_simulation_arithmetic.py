@@ -132,8 +132,8 @@ def test_the_bill_is_hours_by_price_and_every_services_share() -> None:
     assert due.compute_usd == pytest.approx(400 * 0.4968 + 10 * 1.212)
     by_unit = {item.unit: item for item in due.services}
     assert by_unit["1K PUT requests"].total_usd == pytest.approx(10.0)
-    # Two launches of 40 GiB; twenty metrics for 400 of 730 hours, and six for each instance's.
+    # Two launches of 40 GiB; twenty metrics for 400 of 730 hours, and none of an instance alone.
     assert by_unit["GB initialised at a rate"].quantity == pytest.approx(80.0)
-    assert by_unit["custom metric-month"].quantity == pytest.approx((20 * 400 + 6 * 410) / 730)
+    assert by_unit["custom metric-month"].quantity == pytest.approx(20 * 400 / 730)
     assert {item.unit: item.quantity for item in due.fixed}["alarm metric"] == pytest.approx(2.1)
     assert due.total_usd == pytest.approx(due.compute_usd + due.services_usd + due.fixed_usd)
