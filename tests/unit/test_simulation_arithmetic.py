@@ -135,5 +135,5 @@ def test_the_bill_is_hours_by_price_and_every_services_share() -> None:
     # Two launches of 40 GiB; twenty metrics for 400 of 730 hours, and none of an instance alone.
     assert by_unit["GB initialised at a rate"].quantity == pytest.approx(80.0)
     assert by_unit["custom metric-month"].quantity == pytest.approx(20 * 400 / 730)
-    assert {item.unit: item.quantity for item in due.fixed}["alarm metric"] == pytest.approx(2.1)
+    assert {item.unit: item.quantity for item in due.fixed}["alarm metric"] == pytest.approx(1.5)
     assert due.total_usd == pytest.approx(due.compute_usd + due.services_usd + due.fixed_usd)
