@@ -25,8 +25,8 @@ from sdfleet_local.plan import DEPLOYMENT_ID
 _LONG_POLL_S = 1
 #: The largest object that a task of the storm can have.
 _MAX_OBJECT_BYTES = 1024 * 1024
-#: Records that are read one by one at most: a thousand of them take the endpoint half a minute.
-_MANY = 20
+#: Records between two looks whether that is enough.
+_READ_AT_ONCE = 10
 _AT_ONCE = 4
 
 
@@ -115,16 +115,20 @@ class Records:
         self.known: dict[str, Task] = {}
 
     def unsettled(self, ids: Collection[str]) -> list[str]:
-        """Those that have not ended, or of whose end nobody was told; reads only what is not yet settled."""
+        """Some of those that have not ended, or of whose end nobody was told; none if there are no such.
+
+        It reads no further than to the first: a storm needs the endpoint for itself.
+        """
         left = self._left(ids)
-        if len(left) > _MANY:
-            self.reload()
-        else:
-            for task_id in left:
+        for start in range(0, len(left), _READ_AT_ONCE):
+            part = left[start:][:_READ_AT_ONCE]
+            for task_id in part:
                 task = self._store.load(task_id)
                 if task is not None:
                     self.known[task_id] = task
-        return self._left(left)
+            if still := self._left(part):
+                return still
+        return []
 
     def reload(self) -> None:
         """All of them once more: an end must stay the end."""
