@@ -11,7 +11,8 @@ from types import MappingProxyType
 from sdfleet.domain.arrivals import Arrivals
 from sdfleet.domain.fleet_observation import ComingInstance, IdleInstance, ManualSetting, Observed, RolloutStage
 from sdfleet.domain.rollout import Phase
-from sdfleet.domain.scaler_record import CALL_LASTS, BootFailures, InstanceWork, ScalerRecord, smoothed
+from sdfleet.domain.scaler_record import BootFailures, InstanceWork, ScalerRecord, smoothed
+from sdfleet.domain.wake import CALL_LASTS
 from sdfleet.fleet_ports import GroupState
 from sdfleet.ports import QueueCounts
 

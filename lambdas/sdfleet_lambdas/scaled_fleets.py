@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from sdfleet.domain import names
 from sdfleet.domain.fleet_decision import REST_LOOK, Decision, Market, Reason, decide
 from sdfleet.domain.fleet_observation import Observed, ScalerSettings
-from sdfleet.domain.scaler_record import AWAKE_GRACE, Fallback, ScalerRecord
+from sdfleet.domain.scaler_record import Fallback, ScalerRecord
+from sdfleet.domain.wake import AWAKE_GRACE
 from sdfleet.errors import RecordConflict, ServiceUnavailable
 from sdfleet.fleet_ports import RolloutStore, ScaledGroup, ScalerStore, WorkReports
 from sdfleet.ports import Clock, TaskQueue

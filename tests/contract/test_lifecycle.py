@@ -32,6 +32,7 @@ from sdfleet_scheduler.recycling import Recycling
 from sdfleet_scheduler.runtime_keeper import RuntimeKeeper
 from sdfleet_scheduler.runtimes.base import Generation, Job, ProgressCallback
 from sdfleet_scheduler.supervisor import supervise
+from sdfleet_scheduler.task_tally import TaskTally
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -260,6 +261,7 @@ def parts_of(bench: Bench, harness: Harness, keeper: RuntimeKeeper | None) -> Pa
         watch=bench.watch,
         keeper=keeper,
         lifecycle=bench.lifecycle,
+        tally=TaskTally("test"),
         executor=harness.executor,
         poller=harness.poller,
         clock=harness.clock,

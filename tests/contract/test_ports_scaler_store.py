@@ -9,7 +9,8 @@ from builders import NOON
 from sdfleet.aws.scaler_table import DynamoScalerStore, DynamoWorkReports
 from sdfleet.domain.arrivals import Arrivals
 from sdfleet.domain.fleet_observation import ManualSetting, Surplus
-from sdfleet.domain.scaler_record import AWAKE_GRACE, BootFailures, Fallback, InstanceWork, ScalerRecord
+from sdfleet.domain.scaler_record import BootFailures, Fallback, InstanceWork, ScalerRecord
+from sdfleet.domain.wake import AWAKE_GRACE
 from sdfleet.errors import RecordConflict
 from sdfleet.fleet_ports import ScalerStore, WorkReports
 from sdfleet.memory.scaler_store import MemoryScalerStore, MemoryWorkReports

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sdfleet.aws.error_mapping import translated
 from sdfleet.aws.task_record import PARTITION_KEY
 from sdfleet.domain import names
-from sdfleet.domain.scaler_record import AWAKE_GRACE
+from sdfleet.domain.wake import AWAKE_GRACE
 from sdfleet.errors import RecordConflict
 
 if TYPE_CHECKING:

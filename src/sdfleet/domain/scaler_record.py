@@ -5,18 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
-# Named here and not used: who only wakes the scaler loads neither.
-if TYPE_CHECKING:
-    from sdfleet.domain.arrivals import Arrivals
-    from sdfleet.domain.fleet_observation import ManualSetting, Surplus
+from sdfleet.domain.arrivals import Arrivals
+from sdfleet.domain.fleet_observation import ManualSetting, Surplus
+from sdfleet.domain.wake import AWAKE_GRACE
 
-#: Beyond its next look a scaler counts as awake: a cold start, a throttled call. Then anybody may wake it again.
-AWAKE_GRACE = timedelta(seconds=60)
-#: A hand-in counts as a waiting task for this long: SQS's counts may take a minute to show it (API Reference,
-#: GetQueueAttributes).
-CALL_LASTS = timedelta(seconds=60)
 #: An instance's word on its idleness; it says so every minute.
 REPORT_LASTS = timedelta(minutes=3)
 
