@@ -237,7 +237,8 @@ class Executor:
         return not may_be_the_callers or run.deliveries == 1
 
     async def _stopped(self, run: TaskRun, reason: StopReason) -> None:
-        log.info("task.stopped", reason=reason)
+        # One that only stood in line has cost the runtime nothing.
+        log.info("task.stopped", reason=reason, has_begun=run.ticket.begun_at is not None)
         if reason is StopReason.TIMEOUT:
             seconds = run.record.task.timeout.total_seconds()
             failure = RuntimeFailure.transient("timeout", f"The task did not end within {seconds:.0f} s.")

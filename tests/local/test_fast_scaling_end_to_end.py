@@ -116,7 +116,9 @@ def test_a_queue_gets_several_instances_and_no_task_is_interrupted_when_they_go(
         time.sleep(4.0)
     assert {service.ended(task, within_s=PATIENCE_S)["attempt"] for task in late} <= {1}
     wait_for_zero(service)
-    assert [line for line in service.logs().splitlines() if '"task.stopped"' in line] == []
+    # What stood in line, received a moment before its instance's end, may be given to another.
+    stopped = [json.loads(line) for line in service.logs().splitlines() if '"task.stopped"' in line]
+    assert [one for one in stopped if one["has_begun"] or one["reason"] not in ("drain", "overtaken")] == []
 
 
 def test_an_operators_number_holds_until_it_is_released(service: RunningService) -> None:

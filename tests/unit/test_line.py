@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -13,6 +15,7 @@ from scheduler_harness import Harness, ScriptedRuntime, a_generation
 from sdfleet.aws.clock import SystemClock
 from sdfleet.domain.interruption import Notice, NoticeKind
 from sdfleet.domain.task import TaskStatus
+from sdfleet.telemetry.logs import JsonFormatter
 from sdfleet_scheduler import attempts, line
 from sdfleet_scheduler.pace import Pace
 from sdfleet_scheduler.runtimes.base import Generation, Job, ProgressCallback, RuntimeFailure
@@ -185,7 +188,10 @@ async def test_what_waited_in_the_lost_servers_own_queue_costs_nothing_either() 
         assert stage.harness.task("b").losses == 0
 
 
-async def test_a_drain_gives_back_the_one_that_waits_and_lets_the_first_finish() -> None:
+async def test_a_drain_gives_back_the_one_that_waits_and_lets_the_first_finish(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
     stage = Stage()
     stage.expect(0.3)
     async with stage.playing("a", "b"):
@@ -195,6 +201,8 @@ async def test_a_drain_gives_back_the_one_that_waits_and_lets_the_first_finish()
         assert stage.status("a") is TaskStatus.RUNNING
         stage.end("a")
         await until(lambda: stage.status("a") is TaskStatus.SUCCEEDED)
+    (stopped,) = [JsonFormatter().format(one) for one in caplog.records if one.message == "task.stopped"]
+    assert json.loads(stopped)["has_begun"] is False
 
 
 def test_a_runs_end_is_told_by_its_progress() -> None:
